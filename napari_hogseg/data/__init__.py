@@ -1,0 +1,1 @@
+"""Label schemes, data-set layouts, splits, torch data sets, augmentation."""

@@ -1,0 +1,1 @@
+"""Hand-crafted pseudo-labels: HOG and the drawing of it."""

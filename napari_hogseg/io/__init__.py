@@ -1,0 +1,1 @@
+"""Files on disk: atomic writes, digests, images, video. Knows nothing of segmentation."""

@@ -1,0 +1,1 @@
+"""Confusion and boundary metrics, each with its definition in its name."""

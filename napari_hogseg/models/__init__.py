@@ -1,0 +1,1 @@
+"""U-Net, U2-Net, regression heads and the multi-task wrapper."""

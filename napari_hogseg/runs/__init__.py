@@ -1,0 +1,1 @@
+"""The run folder: configuration, typed events, checkpoints. All that trainer and desktop share."""

@@ -1,0 +1,1 @@
+"""What a reviewer made: annotations and training jobs. No torch, no Qt."""

@@ -1,0 +1,1 @@
+"""The napari plugin: the only place for napari, Qt and magicgui."""

@@ -1,0 +1,1 @@
+"""A generated surgical clip with masks, its generator and a small trained model."""
