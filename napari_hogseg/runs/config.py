@@ -1,0 +1,222 @@
+"""The configuration of a run: one definition behind recipe, flag, dock form, docs table and checkpoint.
+
+Values are checked when an object is made; reading recipes and `--set` is the command line's part.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_hogseg.features.hog import HogParams
+from napari_hogseg.io.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NetworkName = Literal["unet-s", "unet", "u2netp", "u2net"]
+HeadName = Literal["grid", "official", "table1", "none"]
+HogPreset = Literal["official-504", "official-756", "official-1680", "official-2520", "official-3780"]
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    """Base of every configuration class: frozen, keyword-only, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class DataConfig(Section):
+    """Which frames: a layout and the groups (patients, sequences, videos) of each part."""
+
+    layout: str = Field(default="auto", description="Data-set layout; 'auto' recognises it from the folder.")
+    train: tuple[str, ...] = Field(
+        default=(), description="Groups to train on; empty: all that no other part names."
+    )
+    val: tuple[str, ...] = Field(default=(), description="Groups to validate on.")
+    test: tuple[str, ...] = Field(
+        default=(), description="Groups kept for the test; never trained or selected on."
+    )
+
+    @model_validator(mode="after")
+    def _no_leak(self) -> Self:
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        for name, groups in parts.items():
+            for other, others in parts.items():
+                shared = sorted(set(groups) & set(others))
+                if name < other and shared:
+                    raise ValueError(
+                        f"{shared} stand in both '{name}' and '{other}': a group belongs to one part"
+                    )
+        return self
+
+
+class ModelConfig(Section):
+    """The network and its regression heads."""
+
+    network: NetworkName = Field(default="unet-s", description="Segmentation network.")
+    head: HeadName = Field(default="grid", description="HOG regression head; 'none' trains masks alone.")
+    input_short_px: int = Field(
+        default=256,
+        ge=32,
+        le=4096,
+        description="Frames enter the network with their short side at this length; the aspect ratio is kept.",
+    )
+
+
+class HogConfig(Section):
+    """The HOG pseudo-label."""
+
+    preset: HogPreset = Field(default="official-504", description="HOG dimension as in the paper's Figure 5.")
+
+    @property
+    def params(self) -> HogParams:
+        """The parameters behind the preset's name."""
+        return HogParams.preset(self.preset)
+
+
+class LossConfig(Section):
+    """L = alpha * sum of CE over all outputs + beta * sum of HOG MSE over all heads (the paper's equation 1)."""
+
+    alpha: float = Field(default=1.0, ge=0.0, description="Weight of the segmentation loss.")
+    beta: float = Field(default=1.0, ge=0.0, description="Weight of the HOG loss; 0 leaves the HOG task out.")
+
+
+class OptimizerConfig(Section):
+    """Adam and its learning-rate schedule."""
+
+    learning_rate: float = Field(default=2e-4, gt=0.0, le=1.0, description="Peak learning rate.")
+    schedule: Literal["step", "one-cycle", "constant"] = Field(
+        default="step",
+        description="'step' multiplies by gamma every step_every steps, as the paper does.",
+    )
+    step_every: int = Field(
+        default=50_000, ge=1, description="Steps between two drops of the 'step' schedule."
+    )
+    gamma: float = Field(
+        default=0.5, gt=0.0, le=1.0, description="Factor of one drop of the 'step' schedule."
+    )
+    beta1: float = Field(default=0.9, ge=0.0, lt=1.0, description="Adam's first moment.")
+    beta2: float = Field(default=0.999, ge=0.0, lt=1.0, description="Adam's second moment.")
+    weight_decay: float = Field(default=1e-7, ge=0.0, description="L2 term added to the gradient.")
+
+
+class AugmentConfig(Section):
+    """Augmentation of a training frame; the mask follows with nearest neighbour, gaps become ignore."""
+
+    crop_px: int = Field(default=256, ge=32, le=4096, description="Side of the square training crop.")
+    hflip: Probability = Field(default=0.5, description="Probability of a left-right flip.")
+    vflip: Probability = Field(default=0.5, description="Probability of an up-down flip.")
+    rotation: Probability = Field(default=0.5, description="Probability of a rotation.")
+    rotation_deg: float = Field(default=45.0, ge=0.0, le=180.0, description="Largest rotation, degrees.")
+    zoom: float = Field(
+        default=1.0, ge=1.0, le=4.0, description="Scale drawn from 1/zoom to zoom, log-uniform."
+    )
+    brightness: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="Largest relative change of brightness."
+    )
+    contrast: float = Field(default=0.0, ge=0.0, lt=1.0, description="Largest relative change of contrast.")
+    hue: float = Field(
+        default=0.0, ge=0.0, lt=0.5, description="Largest relative gain of one colour channel."
+    )
+
+
+class TrainConfig(Section):
+    """The loop."""
+
+    num_steps: int = Field(default=150_000, ge=1, description="Optimiser steps.")
+    batch_size: int = Field(default=16, ge=1, description="Frames in a step.")
+    seed: int = Field(default=0, ge=0, description="Seed of initialisation, order and augmentation.")
+    validate_every: int = Field(default=1_000, ge=1, description="Steps between two validations.")
+    checkpoint_every: int = Field(default=1_000, ge=1, description="Steps between two checkpoints.")
+    log_every: int = Field(default=10, ge=1, description="Steps averaged into one progress event.")
+    num_workers: int = Field(
+        default=0, ge=0, description="Loader processes; 0 loads in the training process."
+    )
+    num_threads: int = Field(default=0, ge=0, description="Torch threads; 0 takes what the machine has.")
+    device: str = Field(default="auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
+
+
+class RunConfig(Section):
+    """A whole run."""
+
+    recipe: str = Field(default="", description="Name of the recipe it came from.")
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    hog: HogConfig = HogConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    augment: AugmentConfig = AugmentConfig()
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.model.head == "official" and self.augment.crop_px != 256:
+            raise ValueError(
+                "model.head 'official' accepts 256 px only: set augment.crop_px = 256 or head 'grid'"
+            )
+        if self.model.head == "none" and self.loss.beta > 0:
+            raise ValueError(
+                "model.head is 'none' while loss.beta is above 0: set loss.beta = 0 or choose a head"
+            )
+        return self
+
+
+class FineTuneConfig(Section):
+    """A short fine-tune on corrected frames, with old frames replayed against forgetting."""
+
+    steps: int = Field(default=300, ge=1, le=1_000_000, description="Optimiser steps at most.")
+    seconds: float | None = Field(default=None, gt=0.0, description="Time budget; None: steps alone decide.")
+    learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0, description="Peak learning rate.")
+    batch_size: int = Field(default=8, ge=1, le=1024, description="Frames in a step.")
+    replay: Probability = Field(
+        default=0.5, description="Share of each batch that replays the old training frames."
+    )
+    validate_every: int = Field(default=50, ge=1, description="Steps between two validations.")
+    seed: int = Field(default=0, ge=0, description="Seed of order and augmentation.")
+    device: str = Field(default="auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
+    num_threads: int = Field(default=0, ge=0, description="Torch threads; 0 takes what the machine has.")
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def parse_section(model: type[SectionT], table: dict[str, Any], where: object) -> SectionT:
+    """Make `model` from a TOML table.
+
+    Raises
+    ------
+    InputError
+        Naming every field that is unknown or out of range.
+    """
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in item['loc']) or 'recipe'}: {item['msg']}"
+            for item in error.errors()
+        ]
+        raise InputError(
+            "; ".join(problems),
+            where=where,
+            remedy="`hogseg train --help` and docs/configuration.md list the fields.",
+        ) from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a dict; InputError with file and line where it is none."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"Not a TOML file: {error}", where=path, remedy="Mend the line it names.") from error
+    except OSError as error:
+        raise InputError(f"Cannot be read: {error.strerror}", where=path, remedy="Check the path.") from error
+
+
+def to_toml(section: Section) -> str:
+    """A section as TOML text; fields that are None are left out, as TOML has no null."""
+    return tomli_w.dumps(section.model_dump(mode="json", exclude_none=True))

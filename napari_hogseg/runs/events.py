@@ -1,0 +1,177 @@
+"""Typed events of a run: one JSON object a line, append-only, the source of truth for every curve.
+
+The trainer writes them to `events.jsonl` and, for a parent that listens, to its standard output.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Event(BaseModel):
+    """What every event carries."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    time_s: float = Field(default_factory=time.time, description="Seconds since the epoch.")
+
+
+class Started(Event):
+    """The first event of a process: what will be trained, on what."""
+
+    kind: Literal["started"] = "started"
+    pid: int
+    command: Literal["train", "finetune"]
+    device: str
+    num_steps: int | None = Field(description="None where a time budget ends the run.")
+    seconds: float | None = None
+    first_step: int = 0
+    num_train_frames: int
+    num_val_frames: int
+    num_parameters: int
+
+
+class Progress(Event):
+    """The loss terms of one optimiser step, averaged since the last Progress."""
+
+    kind: Literal["progress"] = "progress"
+    step: int
+    num_steps: int | None
+    loss: float
+    ce: float = Field(description="Sum of the cross entropies over all outputs, alpha not applied.")
+    mse: float = Field(description="Sum of the HOG mean squared errors over all heads, beta not applied.")
+    lr: float
+    frames_per_s: float
+    eta_s: float | None
+    elapsed_s: float
+
+
+class Validated(Event):
+    """Scores on the validation frames: data-set confusion matrix, ignore dropped."""
+
+    kind: Literal["validated"] = "validated"
+    step: int
+    part: str = Field(default="val", description="'val', or 'guard' for frames watched for forgetting.")
+    miou: float
+    iou: dict[str, float | None] = Field(description="Per class; None where the class is absent.")
+    num_frames: int
+    best: bool = False
+
+
+class Saved(Event):
+    """A checkpoint that is durable."""
+
+    kind: Literal["saved"] = "saved"
+    step: int
+    folder: str = Field(description="Relative to the run folder.")
+    best: bool
+
+
+class Message(Event):
+    """A line for the log."""
+
+    kind: Literal["message"] = "message"
+    level: Literal["info", "warning"]
+    text: str
+
+
+class Finished(Event):
+    """The process ends as it should; every checkpoint named here is durable."""
+
+    kind: Literal["finished"] = "finished"
+    step: int
+    reason: Literal["done", "stopped", "preempted", "time"]
+    best_miou: float | None
+    elapsed_s: float
+
+
+class Failed(Event):
+    """The process ends because of an error."""
+
+    kind: Literal["failed"] = "failed"
+    exit_code: int
+    what: str
+    remedy: str = ""
+
+
+AnyEvent = Annotated[
+    Started | Progress | Validated | Saved | Message | Finished | Failed, Field(discriminator="kind")
+]
+_ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+
+def parse_event(line: str | bytes) -> AnyEvent | None:
+    """The event on one line, or None for anything else (a half-written last line, a library's print)."""
+    try:
+        return _ADAPTER.validate_json(line)
+    except ValidationError:
+        return None
+
+
+def read_events(path: Path) -> Iterator[AnyEvent]:
+    """All whole events of an `events.jsonl`; a torn last line, as a power cut leaves it, is passed over."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            event = parse_event(line)
+            if event is not None:
+                yield event
+
+
+class EventWriter:
+    """Append events to a file, and to a stream where a parent listens.
+
+    Parameters
+    ----------
+    path : Path
+        `events.jsonl`; created when missing.
+    stream : TextIO, optional
+        Gets the same lines, flushed one by one.
+    """
+
+    def __init__(self, path: Path, stream: TextIO | None = None) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8", newline="\n")
+        if path.stat().st_size and not _ends_with_newline(path):
+            self._file.write("\n")  # a torn line of an earlier process must not swallow our first event
+        self._stream = stream
+
+    def write(self, event: AnyEvent) -> None:
+        """Write one event; durable for checkpoints and ends, flushed for all others."""
+        line = event.model_dump_json() + "\n"
+        self._file.write(line)
+        self._file.flush()
+        if isinstance(event, (Saved, Finished, Failed)):
+            os.fsync(self._file.fileno())
+        if self._stream is not None:
+            try:
+                self._stream.write(line)
+                self._stream.flush()
+            except (BrokenPipeError, ValueError):
+                self._stream = None  # the parent is gone; the file still tells all
+
+    def close(self) -> None:
+        """Close the file; the stream is the caller's."""
+        self._file.close()
+
+    def __enter__(self) -> EventWriter:
+        return self
+
+    def __exit__(self, *_exc: Any) -> None:  # noqa: ANN401 - the protocol's own types
+        self.close()
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, io.SEEK_END)
+        return file.read(1) == b"\n"
