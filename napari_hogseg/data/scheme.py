@@ -6,16 +6,17 @@ Raw values of a data set's mask files are the layout's business, not the scheme'
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IGNORE = 255
 """The one ignore value inside the program; a data set's own void value is mapped to it by its layout."""
@@ -68,7 +69,7 @@ class LabelScheme(BaseModel):
         return table
 
     def check_mask(self, mask: npt.NDArray[np.integer[Any]], where: object) -> npt.NDArray[np.uint8]:
-        """The mask as uint8, every value a class id or ignore.
+        """Return the mask as uint8, every value a class id or ignore.
 
         Raises
         ------
@@ -81,15 +82,15 @@ class LabelScheme(BaseModel):
         outside = [int(v) for v in present if v >= self.num_classes and v != self.ignore]
         if outside:
             raise InputError(
-                f"Mask values {outside[:8]} are not classes of '{self.name}' (0 to {self.num_classes - 1}, or "
-                f"{self.ignore} for ignore)",
+                f"Mask values {outside[:8]} are not classes of '{self.name}' "
+                f"(0 to {self.num_classes - 1}, or {self.ignore} for ignore)",
                 where=where,
                 remedy="Choose the layout this data set has, or name the classes in dataset.toml.",
             )
         return mask.astype(np.uint8)
 
     def to_toml(self) -> str:
-        """The scheme as the text of a `dataset.toml`."""
+        """Write the scheme as the text of a `dataset.toml`."""
         classes = [
             {"id": class_id, "name": name, "color": list(color)}
             for class_id, (name, color) in enumerate(zip(self.classes, self.colors, strict=True))

@@ -64,7 +64,7 @@ class ModelConfig(Section):
         default=256,
         ge=32,
         le=4096,
-        description="Frames enter the network with their short side at this length; the aspect ratio is kept.",
+        description="Short side of a frame as it enters the network; the aspect ratio is kept.",
     )
 
 
@@ -80,7 +80,7 @@ class HogConfig(Section):
 
 
 class LossConfig(Section):
-    """L = alpha * sum of CE over all outputs + beta * sum of HOG MSE over all heads (the paper's equation 1)."""
+    """Equation 1 of the paper: alpha * sum of CE over outputs + beta * sum of HOG MSE over heads."""
 
     alpha: float = Field(default=1.0, ge=0.0, description="Weight of the segmentation loss.")
     beta: float = Field(default=1.0, ge=0.0, description="Weight of the HOG loss; 0 leaves the HOG task out.")
@@ -208,7 +208,7 @@ def parse_section(model: type[SectionT], table: dict[str, Any], where: object) -
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a dict; InputError with file and line where it is none."""
+    """Read a TOML file as a dict; InputError with file and line where it is none."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -218,5 +218,5 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def to_toml(section: Section) -> str:
-    """A section as TOML text; fields that are None are left out, as TOML has no null."""
+    """Write a section as TOML text; fields that are None are left out, as TOML has no null."""
     return tomli_w.dumps(section.model_dump(mode="json", exclude_none=True))

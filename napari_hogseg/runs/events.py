@@ -110,7 +110,7 @@ _ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
 
 def parse_event(line: str | bytes) -> AnyEvent | None:
-    """The event on one line, or None for anything else (a half-written last line, a library's print)."""
+    """Parse one line: its event, or None for anything else (a half-written last line, a library's print)."""
     try:
         return _ADAPTER.validate_json(line)
     except ValidationError:
@@ -118,7 +118,7 @@ def parse_event(line: str | bytes) -> AnyEvent | None:
 
 
 def read_events(path: Path) -> Iterator[AnyEvent]:
-    """All whole events of an `events.jsonl`; a torn last line, as a power cut leaves it, is passed over."""
+    """Yield all whole events of an `events.jsonl`; a torn last line (power cut) is passed over."""
     if not path.is_file():
         return
     with path.open("rb") as file:

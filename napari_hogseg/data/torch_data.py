@@ -1,0 +1,156 @@
+"""Torch data sets: frames, masks and HOG targets, and the order in which training meets them.
+
+A training item is asked for by `(epoch, index)`; it and its order are pure functions of
+(seed, epoch, index), so a resumed run and any number of workers see the same batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from napari_hogseg.data.augment import AugmentParams, augment, resize_frame, resize_mask, sample_rng
+from napari_hogseg.features.hog import HogParams, hog_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from napari_hogseg.data.layouts import DataSet, Sample
+
+CACHE_BYTES = 2 * 1024**3
+"""Resized frames kept decoded in a process: JPEG decoding costs more than the augmentation."""
+
+_ORDER_INDEX = (1 << 32) - 1
+"""Philox key of an epoch's order; no data set has so many frames that a sample would share it."""
+
+
+class Item(TypedDict):
+    """One training crop: image (3, S, S) uint8, mask (S, S) int64, hog (D,) float32, index int."""
+
+    image: torch.Tensor
+    mask: torch.Tensor
+    hog: torch.Tensor
+    index: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Samples of one data set."""
+
+    dataset: DataSet
+    samples: Sequence[Sample]
+
+
+class FrameDataset(Dataset[Item]):
+    """Augmented training crops of one or more data sets that share a label scheme.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        Indices run through them one after the other.
+    params : AugmentConfig
+    hog : HogParams or None
+        None (beta = 0): the HOG target is left empty and costs nothing.
+    short_px : int
+        Short side of a frame at the network's input.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        params: AugmentParams,
+        hog: HogParams | None,
+        *,
+        short_px: int,
+        seed: int,
+    ) -> None:
+        self._entries = [(source.dataset, sample) for source in sources for sample in source.samples]
+        self._params, self._hog, self._short_px, self._seed = params, hog, short_px, seed
+        self._cache: dict[int, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]] = {}
+        self._cache_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def sample_id(self, index: int) -> str:
+        """Name a frame in a message about it."""
+        return self._entries[index][1].sample_id
+
+    def __getitem__(self, key: tuple[int, int]) -> Item:
+        epoch, index = key
+        frame, mask = self._load(index)
+        crop, crop_mask = augment(frame, mask, self._params, sample_rng(self._seed, epoch, index))
+        target = np.zeros(0, np.float32) if self._hog is None else hog_target(crop, self._hog)
+        return {
+            "image": torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))),
+            "mask": torch.from_numpy(crop_mask.astype(np.int64)),
+            "hog": torch.from_numpy(target),
+            "index": index,
+        }
+
+    def _load(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        if index in self._cache:
+            return self._cache[index]
+        dataset, sample = self._entries[index]
+        frame, mask = dataset.read_pair(sample)
+        frame = resize_frame(frame, self._short_px)
+        pair = (frame, resize_mask(mask, *frame.shape[:2]))
+        size = pair[0].nbytes + pair[1].nbytes
+        if self._cache_bytes + size <= CACHE_BYTES:
+            self._cache[index] = pair
+            self._cache_bytes += size
+        return pair
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An endless shuffled walk over the indices `first .. first + count - 1`."""
+
+    first: int
+    count: int
+    per_batch: int
+
+    def keys(self, seed: int, start: int) -> Iterator[tuple[int, int]]:
+        """Yield (epoch, index) from the `start`-th draw on; every epoch is one permutation."""
+        position = start
+        while True:
+            epoch, offset = divmod(position, self.count)
+            order = sample_rng(seed, epoch, _ORDER_INDEX - self.first).permutation(self.count)
+            for place in order[offset:]:
+                yield epoch, self.first + int(place)
+                position += 1
+
+
+class StepSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of keys for the steps `first_step .. num_steps - 1`.
+
+    Parameters
+    ----------
+    streams : sequence of Stream
+        Each gives `per_batch` keys to every batch: one for plain training, two for a fine-tune with replay.
+    seed : int
+    first_step, num_steps : int
+    """
+
+    def __init__(self, streams: Sequence[Stream], *, seed: int, first_step: int, num_steps: int) -> None:
+        self._streams = [stream for stream in streams if stream.per_batch and stream.count]
+        self._seed, self._first_step, self._num_steps = seed, first_step, num_steps
+
+    def __len__(self) -> int:
+        return self._num_steps - self._first_step
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        walks = [stream.keys(self._seed, self._first_step * stream.per_batch) for stream in self._streams]
+        for _ in range(len(self)):
+            yield [
+                next(walk)
+                for stream, walk in zip(self._streams, walks, strict=True)
+                for _ in range(stream.per_batch)
+            ]

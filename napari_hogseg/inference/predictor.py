@@ -1,0 +1,139 @@
+"""A trained model applied to frames: load once, then frames in, class ids out.
+
+Legend: H, W native size; h, w size at the network's input; C classes.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from napari_hogseg.data.augment import resize_frame
+from napari_hogseg.io.errors import InputError
+from napari_hogseg.runs.checkpoint import ModelSpec, load_network, resolve_model_folder
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_hogseg.data.scheme import LabelScheme
+    from napari_hogseg.features.hog import HogParams
+    from napari_hogseg.models.multitask import MultiTaskNetwork
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Find the device to compute on.
+
+    Parameters
+    ----------
+    name : str
+        'auto' takes CUDA, then Apple's MPS, then the CPU; else a torch device name.
+
+    Raises
+    ------
+    InputError
+        If the named device is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"Device '{name}' cannot be used: {str(error).splitlines()[0]}",
+            where="device",
+            remedy="Use 'auto' or 'cpu'.",
+        ) from error
+    return device
+
+
+class Predictor:
+    """A loaded model. Calls from several threads take turns.
+
+    Parameters
+    ----------
+    network : MultiTaskNetwork
+    spec : ModelSpec
+    device : torch.device
+    name : str
+        For display.
+    digest : str
+        SHA-256 of the weights: part of every cache key.
+    """
+
+    def __init__(
+        self, network: MultiTaskNetwork, spec: ModelSpec, device: torch.device, *, name: str, digest: str
+    ) -> None:
+        # Denormals of a barely trained network slow a CPU down tenfold.
+        torch.set_flush_denormal(True)
+        self._network = network.to(device).eval()
+        self._lock = threading.Lock()
+        self.spec, self.device, self.name, self.digest = spec, device, name, digest
+
+    @classmethod
+    def load(cls, path: Path | str, device: str = "auto") -> Predictor:
+        """Load a run folder, a checkpoint or a model folder.
+
+        Raises
+        ------
+        InputError
+            If there is no model, a digest differs, or the device is not there.
+        """
+        folder = resolve_model_folder(Path(path))
+        spec, network, digest = load_network(folder)
+        return cls(
+            network, spec, choose_device(device), name=_display_name(Path(path), folder), digest=digest
+        )
+
+    @property
+    def scheme(self) -> LabelScheme:
+        """The classes it predicts."""
+        return self.spec.scheme
+
+    @property
+    def hog(self) -> HogParams:
+        """The HOG its heads learned."""
+        return self.spec.hog.params
+
+    def predict(self, frame_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Segment one frame.
+
+        Parameters
+        ----------
+        frame_HWC : (H, W, 3) uint8 ndarray
+
+        Returns
+        -------
+        (H, W) uint8 ndarray
+            Class ids at native size.
+        """
+        with torch.inference_mode():
+            return self._logits(frame_HWC).argmax(0).to(torch.uint8).cpu().numpy()
+
+    def probabilities(self, frame_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Class probabilities of one frame, (C, H, W) float32, native size."""
+        with torch.inference_mode():
+            return self._logits(frame_HWC).softmax(0).cpu().numpy()
+
+    def _logits(self, frame_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Fused logits, (C, H, W) float32, upsampled to native size before any argmax."""
+        small = resize_frame(frame_HWC, self.spec.model.input_short_px)
+        x_BCHW = torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1)))[None]
+        with self._lock:
+            logits = self._network(x_BCHW.to(self.device).float() / 255.0)
+        upsampled = functional.interpolate(
+            logits.float(), size=frame_HWC.shape[:2], mode="bilinear", align_corners=False
+        )
+        return upsampled[0]
+
+
+def _display_name(given: Path, folder: Path) -> str:
+    given, folder = given.resolve(), folder.resolve()
+    return given.name if given == folder else f"{given.name} ({folder.name})"
