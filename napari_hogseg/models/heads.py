@@ -80,7 +80,7 @@ class HogGrid(NamedTuple):
         Raises
         ------
         InputError
-            If the parameters resize to no fixed size, or to one smaller than a block.
+            If the parameters resize to no fixed size: the length then depends on the frame.
         """
         if hog.resize_rows is None or hog.resize_cols is None:
             raise InputError(
@@ -89,12 +89,6 @@ class HogGrid(NamedTuple):
                 remedy='Set both (the paper resizes to 128 rows x 64 columns), or use head = "none".',
             )
         rows, cols = hog.resize_rows // hog.cell_px, hog.resize_cols // hog.cell_px
-        if min(rows, cols) < hog.block_cells:
-            raise InputError(
-                f"a block of {hog.block_cells}x{hog.block_cells} cells does not fit into {rows}x{cols} cells",
-                where="hog.cell_px, hog.block_cells",
-                remedy="Choose smaller cells or a larger resize.",
-            )
         return cls(rows, cols, hog.block_cells, hog.block_cells**2 * hog.orientations)
 
     @property

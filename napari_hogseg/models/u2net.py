@@ -67,6 +67,7 @@ class U2Net(Trunk):
 
     family: ClassVar[str] = "u2net"
     tap_names: ClassVar[tuple[str, ...]] = ("hx1d", "hx2d", "hx3d", "hx4d", "hx5d", "hx6")
+    stage6: DilatedBlock
 
     def __init__(self, num_classes: int, stages: dict[str, StageWidths] = U2NET_STAGES) -> None:
         super().__init__()
@@ -87,7 +88,7 @@ class U2Net(Trunk):
         resolution before it is upsampled, and the six full-size side logits of `forward_deep` are never made.
         """
         sides = self._sides(self._taps(x_BCHW))
-        weights = self.outconv.weight.split(self.num_classes, dim=1)
+        weights = torch.split(self.outconv.weight, self.num_classes, dim=1)
         fused = functional.conv2d(sides[0], weights[0], self.outconv.bias)
         for side, weight in zip(sides[1:], weights[1:], strict=True):
             fused = fused + resize_like(functional.conv2d(side, weight), fused)
@@ -117,6 +118,8 @@ class U2Net(Trunk):
 class PooledBlock(nn.Module):
     """Residual U-block RSU-`depth`: a small U-Net with `depth - 2` poolings, dilated at the bottom."""
 
+    rebnconvin: ConvNormReLU
+
     def __init__(self, depth: int, widths: StageWidths) -> None:
         super().__init__()
         self.depth = depth
@@ -134,11 +137,20 @@ class PooledBlock(nn.Module):
         for i in range(self.depth - 1, 0, -1):
             skip = skips[i - 1]
             x = getattr(self, f"rebnconv{i}d")(torch.cat([resize_like(x, skip), skip], dim=1))
-        return x + residual
+        return x + residual  # type: ignore[no-any-return]
 
 
 class DilatedBlock(nn.Module):
     """Residual U-block of depth 4 without pooling (RSU-4F): dilations 1, 2, 4, 8 widen the view instead."""
+
+    rebnconvin: ConvNormReLU
+    rebnconv1: ConvNormReLU
+    rebnconv2: ConvNormReLU
+    rebnconv3: ConvNormReLU
+    rebnconv4: ConvNormReLU
+    rebnconv3d: ConvNormReLU
+    rebnconv2d: ConvNormReLU
+    rebnconv1d: ConvNormReLU
 
     def __init__(self, widths: StageWidths) -> None:
         super().__init__()
