@@ -22,7 +22,15 @@ from napari_hogseg.data.scheme import LabelScheme
 from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.models.registry import build_network
-from napari_hogseg.runs.config import HogConfig, ModelConfig, Section, parse_section, read_toml, to_toml
+from napari_hogseg.runs.config import (
+    DataConfig,
+    HogConfig,
+    ModelConfig,
+    Section,
+    parse_section,
+    read_toml,
+    to_toml,
+)
 
 if TYPE_CHECKING:
     from napari_hogseg.models.multitask import MultiTaskNetwork
@@ -47,11 +55,11 @@ class ModelSpec(Section):
     model: ModelConfig
     hog: HogConfig
     scheme: LabelScheme
-    step: int = Field(ge=0, description="Optimiser steps behind these weights.")
+    step: int = Field(default=0, ge=0, description="Optimiser steps behind these weights.")
     miou: float | None = Field(default=None, description="Validation mIoU when it was saved.")
-    data_root: str = Field(default="", description="Where the training data lay: a fine-tune replays it.")
-    train_groups: tuple[str, ...] = Field(default=(), description="Groups it was trained on.")
-    layout: str = Field(default="auto", description="Layout of the training data.")
+    data: DataConfig = Field(
+        default=DataConfig(), description="What it was trained on; a fine-tune replays it."
+    )
     version: str = Field(default=napari_hogseg.__version__, description="Version of napari-hogseg.")
 
 

@@ -33,6 +33,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Which frames: a layout and the groups (patients, sequences, videos) of each part."""
 
+    root: str = Field(default="", description="Folder of the data set; --data sets it.")
     layout: str = Field(default="auto", description="Data-set layout; 'auto' recognises it from the folder.")
     train: tuple[str, ...] = Field(
         default=(), description="Groups to train on; empty: all that no other part names."

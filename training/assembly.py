@@ -1,0 +1,205 @@
+"""Put a run together: data, network, optimiser and loader from a configuration. Nothing is trained here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils.data import DataLoader
+
+from napari_hogseg.data.layouts import DataSet, Sample, open_dataset
+from napari_hogseg.data.splits import Split, split_samples
+from napari_hogseg.data.torch_data import FrameDataset, Source, StepSampler, Stream
+from napari_hogseg.inference.predictor import choose_device
+from napari_hogseg.io import atomic
+from napari_hogseg.io.errors import InputError
+from napari_hogseg.runs.checkpoint import (
+    LAST,
+    ModelSpec,
+    checkpoint_folders,
+    load_checkpoint,
+    load_weights,
+    network_of,
+)
+from napari_hogseg.runs.config import RunConfig, parse_section, read_toml, to_toml
+from training.loop import Task, WatchedFrames
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_hogseg.models.multitask import MultiTaskNetwork
+    from napari_hogseg.runs.config import OptimizerConfig
+
+CONFIG_FILE = "config.toml"
+EVENTS_FILE = "events.jsonl"
+
+
+@dataclass(frozen=True)
+class OpenedData:
+    """A data set and its split, with the configuration's groups written out."""
+
+    dataset: DataSet
+    split: Split
+    config: RunConfig
+
+
+def open_data(config: RunConfig) -> OpenedData:
+    """Open the data set a configuration names and divide it."""
+    data = config.data
+    dataset = open_dataset(data.root, data.layout)
+    split = split_samples(dataset, data.train, data.val, data.test)
+    groups = tuple(dict.fromkeys(sample.group for sample in split.train))
+    resolved = data.model_copy(update={"train": groups, "layout": dataset.layout.name})
+    return OpenedData(dataset, split, config.model_copy(update={"data": resolved}))
+
+
+def assemble(config: RunConfig, run: Path, *, resume: bool) -> Task:
+    """Make the task of a full run.
+
+    Parameters
+    ----------
+    config : RunConfig
+        With `data.root` set.
+    run : Path
+        Run folder; must hold no run unless `resume`.
+    resume : bool
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    InputError
+        If data, split, device or folder do not fit.
+    """
+    if not resume:
+        refuse_existing_run(run)
+    set_threads(config.train.num_threads)
+    opened = open_data(config)
+    config, split = opened.config, opened.split
+    spec = ModelSpec(model=config.model, hog=config.hog, scheme=opened.dataset.scheme, data=config.data)
+    device = choose_device(config.train.device)
+    torch.manual_seed(config.train.seed)
+    network = network_of(spec).to(device)
+    frames = FrameDataset(
+        [Source(opened.dataset, split.train)],
+        config.augment,
+        config.hog.params if config.loss.beta > 0 else None,
+        short_px=config.model.input_short_px,
+        seed=config.train.seed,
+    )
+    streams = (Stream(0, len(frames), config.train.batch_size),)
+    train = config.train
+    task = Task(
+        run=run,
+        spec=spec,
+        network=network,
+        optimizer=make_optimizer(network, config.optimizer),
+        device=device,
+        frames=frames,
+        make_loader=lambda first_step: make_loader(
+            frames,
+            streams,
+            seed=train.seed,
+            steps=(first_step, train.num_steps),
+            num_workers=train.num_workers,
+        ),
+        watched=_watched("val", opened.dataset, split.val),
+        loss=config.loss,
+        schedule=config.optimizer,
+        num_steps=train.num_steps,
+        validate_every=train.validate_every,
+        checkpoint_every=train.checkpoint_every,
+        log_every=train.log_every,
+    )
+    if resume:
+        restore(task)
+    return task
+
+
+def _watched(part: str, dataset: DataSet, samples: Sequence[Sample]) -> tuple[WatchedFrames, ...]:
+    return (WatchedFrames(part, dataset, tuple(samples), selects=True),) if samples else ()
+
+
+def make_optimizer(network: MultiTaskNetwork, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Adam with a group for the trunk and one for the heads.
+
+    Adam works element by element, so two groups are the paper's two optimisers.
+    """
+    groups = [
+        {"params": list(parameters)} for parameters in (network.trunk_parameters(), network.head_parameters())
+    ]
+    return torch.optim.Adam(
+        [group for group in groups if group["params"]],
+        lr=config.learning_rate,
+        betas=(config.beta1, config.beta2),
+        weight_decay=config.weight_decay,
+    )
+
+
+def make_loader(
+    frames: FrameDataset,
+    streams: Sequence[Stream],
+    *,
+    seed: int,
+    steps: tuple[int, int],
+    num_workers: int = 0,
+) -> DataLoader[object]:
+    """Batches of the steps `steps[0] .. steps[1] - 1`."""
+    sampler = StepSampler(streams, seed=seed, first_step=steps[0], num_steps=steps[1])
+    return DataLoader(
+        frames,
+        batch_sampler=sampler,
+        num_workers=num_workers,
+        # Its own generator: the loader must not draw from torch's global stream.
+        generator=torch.Generator().manual_seed(seed),
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def set_threads(num_threads: int) -> None:
+    """Set torch's threads; 0 takes what the machine lets this process have."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    available = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    torch.set_num_threads(num_threads or available)
+
+
+def restore(task: Task) -> tuple[str, ...]:
+    """Put a task back where its newest intact checkpoint left it; returns what was skipped as damaged."""
+    checkpoint = load_checkpoint(task.run)
+    load_weights(task.network, checkpoint.weights, checkpoint.folder)
+    task.optimizer.load_state_dict(checkpoint.resume["optimizer"])
+    task.step = int(checkpoint.resume["step"])
+    task.best_miou = checkpoint.resume["best_miou"]
+    task.last_miou = checkpoint.spec.miou
+    return checkpoint.skipped
+
+
+def refuse_existing_run(run: Path) -> None:
+    """Refuse a folder that holds a run: nothing is trained over."""
+    if (run / CONFIG_FILE).exists() or (run / LAST).exists() or checkpoint_folders(run):
+        raise InputError(
+            "This folder already holds a run",
+            where=run,
+            remedy="Add --resume to go on with it, or choose another --out.",
+        )
+
+
+def write_config(run: Path, config: RunConfig) -> None:
+    """Write the resolved configuration into the run folder."""
+    run.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(run / CONFIG_FILE, to_toml(config))
+
+
+def read_config(run: Path) -> RunConfig:
+    """Read the resolved configuration of a run folder."""
+    path = run / CONFIG_FILE
+    if not path.is_file():
+        raise InputError(
+            "There is no run to resume here", where=run, remedy="Leave --resume out to start one."
+        )
+    return parse_section(RunConfig, read_toml(path), path)

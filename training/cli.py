@@ -1,0 +1,259 @@
+"""The command line: flags in, exit code out. What a command does lives in its own module.
+
+Help and results go to standard output, talk and progress to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import napari_hogseg
+from napari_hogseg.features.hog import DEFAULT_PRESET, HogParams
+from napari_hogseg.io import atomic
+from napari_hogseg.io.errors import InputError
+from napari_hogseg.runs.config import FineTuneConfig, parse_section
+from training import commands, reporting
+from training.exits import ExitCode, classify
+from training.finetuning import FineTuneInput
+from training.recipes import load_recipe, recipe_names
+
+app = typer.Typer(
+    name="hogseg",
+    help="Train, evaluate and apply surgical segmentation networks with HOG pseudo-labels.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DataOption = Annotated[Path, typer.Option("--data", help="Data-set folder.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the scores to this file.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder or model folder.")]
+ParentOption = Annotated[
+    bool,
+    typer.Option(
+        "--events-stdout",
+        help="For a parent process: JSON events on standard output; 'stop' or the end of its input stops.",
+    ),
+]
+
+UNBOUNDED_STEPS = 1_000_000
+"""Steps of a fine-tune that only its time budget ends."""
+
+
+@app.command(help=f"Train a network by a recipe: {', '.join(recipe_names())}, or the path of a .toml file.")
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe name or .toml file.")],
+    data: DataOption,
+    out: OutOption,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="section.field=value; repeatable.")
+    ] = None,
+    *,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, bit for bit.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and time everything; write nothing.")
+    ] = False,
+    events_stdout: ParentOption = False,
+) -> None:
+    """Train a network by a recipe."""
+    config = load_recipe(recipe, overrides or ())
+    config = config.model_copy(update={"data": config.data.model_copy(update={"root": str(data.resolve())})})
+    if dry_run:
+        commands.dry_run(config, out)
+        return
+    if resume:
+        config = commands.resume_config(out, config)
+    _exit(commands.train(config, out, resume=resume, for_parent=events_stdout))
+
+
+@app.command()
+def finetune(  # noqa: PLR0913 - every field of FineTuneConfig is a flag
+    base: RunArgument,
+    data: DataOption,
+    frames: Annotated[
+        str, typer.Option(help="all, GROUP:2,7,12 (0-based), or a file of sample ids.")
+    ] = "all",
+    out: Annotated[Path | None, typer.Option(help="Run folder; default: beside RUN.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Time budget.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Frames in a step.")] = None,
+    replay: Annotated[float | None, typer.Option(help="Share of each batch that replays old frames.")] = None,
+    replay_data: Annotated[Path | None, typer.Option(help="Data set the model was trained on.")] = None,
+    validate_every: Annotated[int | None, typer.Option(help="Steps between two validations.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of order and augmentation.")] = None,
+    num_threads: Annotated[int | None, typer.Option(help="Torch threads; 0: all.")] = None,
+    layout: Annotated[str, typer.Option(help="Layout of --data.")] = "auto",
+    device: DeviceOption = "auto",
+    *,
+    events_stdout: ParentOption = False,
+) -> None:
+    """Teach a model some corrected frames, replaying old ones against forgetting."""
+    if seconds is not None and steps is None:
+        steps = UNBOUNDED_STEPS
+    given: dict[str, Any] = {
+        "steps": steps,
+        "seconds": seconds,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "replay": replay,
+        "validate_every": validate_every,
+        "seed": seed,
+        "num_threads": num_threads,
+        "device": device,
+    }
+    config = parse_section(FineTuneConfig, {k: v for k, v in given.items() if v is not None}, "finetune")
+    source = FineTuneInput(base, data, frames, replay_data, layout)
+    run = out or _free_sibling(base)
+    reporting.console.print(f"run folder: {run}")
+    _exit(commands.finetune(source, config, run, for_parent=events_stdout))
+
+
+@app.command()
+def evaluate(
+    model: RunArgument,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Data set; default: where it was trained.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="train, val, test, or frames such as GROUP or GROUP:0-9.")
+    ] = "val",
+    without: Annotated[str, typer.Option(help="Frames to leave out, written as for --split.")] = "",
+    device: DeviceOption = "auto",
+    json_file: JsonOption = None,
+) -> None:
+    """Score a model on frames with masks, at native resolution."""
+    scores = commands.evaluate_model(model, data, split, without, device)
+    _show_scores(f"{model.name} on {split}", scores, json_file)
+
+
+@app.command()
+def predict(
+    model: RunArgument,
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Video file or folder of images.")],
+    out: OutOption,
+    device: DeviceOption = "auto",
+) -> None:
+    """Segment a video or folder: index PNGs and an overlay video."""
+    from training import prediction
+
+    count = prediction.predict(model, source, out, device)
+    reporting.console.print(f"{count} frames: {out / 'masks'} and {out / 'overlay.mp4'}")
+
+
+@app.command()
+def hog(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Video file or folder of images.")],
+    out: OutOption,
+    preset: Annotated[str, typer.Option(help="HOG preset: its orientations and cell size.")] = DEFAULT_PRESET,
+) -> None:
+    """Draw the HOG of every frame of a video or folder."""
+    from training import prediction
+
+    params = HogParams.preset(preset)
+    count = prediction.draw_hog(source, out, params.orientations, params.cell_px)
+    reporting.console.print(f"{count} frames: {out / 'hog'} and {out / 'hog.mp4'}")
+
+
+@app.command()
+def score(
+    prediction: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder of predicted index PNGs.")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH_DIR", help="Folder of true index PNGs.")],
+    classes: Annotated[int, typer.Option(min=2, max=255, help="Number of classes.")],
+    json_file: JsonOption = None,
+) -> None:
+    """Score a folder of masks against another."""
+    from training import scoring
+
+    _show_scores(prediction.name, scoring.score_folders(prediction, truth, classes), json_file)
+
+
+@app.command()
+def selftest() -> None:
+    """Check this installation: HOG, metrics, video and model against stored results."""
+    from training import selftest as checks
+
+    if not checks.run():
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    screenshot: Annotated[Path | None, typer.Option(help="Write a picture of the window and exit.")] = None,
+) -> None:
+    """Open napari on the sample clip (needs the napari extra)."""
+    # A process of its own: the command line itself knows no Qt.
+    command = [sys.executable, "-P", "-m", "napari_hogseg.ui.demo"]
+    if screenshot is not None:
+        command += ["--screenshot", str(screenshot)]
+    raise typer.Exit(subprocess.call(command))  # noqa: S603 - our own module, our own interpreter
+
+
+def _version(*, value: bool) -> None:
+    if value:
+        typer.echo(f"napari-hogseg {napari_hogseg.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=lambda value: _version(value=value), is_eager=True, help="Show the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def _show_scores(title: str, scores: Any, json_file: Path | None) -> None:  # noqa: ANN401 - Scores
+    from rich.console import Console
+
+    Console(highlight=False).print(reporting.score_table(title, {"IoU": scores}))
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(json_file, json.dumps(scores.to_json(), indent=2) + "\n")
+
+
+def _free_sibling(base: Path) -> Path:
+    for number in range(1, 10_000):
+        run = base.resolve().with_name(f"{base.resolve().name}-finetuned-{number}")
+        if not run.exists():
+            return run
+    raise InputError(
+        "Ten thousand fine-tunes stand beside this run", where=base, remedy="Name one with --out."
+    )
+
+
+def _exit(code: ExitCode) -> None:
+    if code:
+        raise typer.Exit(int(code))
+
+
+def main() -> None:
+    """Run the command line; every error a person can mend ends in one message and its exit code."""
+    try:
+        app()
+    except Exception as error:
+        known = classify(error)
+        if known is None:
+            raise
+        code, what, remedy = known
+        reporting.console.print(f"error: {what}", style="red", markup=False)
+        if remedy:
+            reporting.console.print(remedy, markup=False)
+        sys.stdout.flush()
+        raise SystemExit(int(code)) from (error if os.environ.get("HOGSEG_DEBUG") else None)

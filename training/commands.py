@@ -1,0 +1,201 @@
+"""What `train`, `finetune` and `evaluate` do, behind the command line's flags."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from napari_hogseg.data.layouts import open_dataset
+from napari_hogseg.data.splits import PARTS, split_samples
+from napari_hogseg.inference.predictor import Predictor
+from napari_hogseg.io.errors import InputError
+from napari_hogseg.runs.events import EventWriter, Failed, Message, Started
+from training import reporting
+from training.assembly import EVENTS_FILE, assemble, open_data, read_config, refuse_existing_run, write_config
+from training.evaluation import Scores, evaluate
+from training.exits import ExitCode, classify
+from training.finetuning import FineTuneInput, assemble_finetune, num_parameters
+from training.loop import run_task, train_step
+from training.schedule import learning_rate
+from training.selection import select_frames
+from training.stopping import StopFlag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Literal
+
+    from napari_hogseg.data.layouts import DataSet, Sample
+    from napari_hogseg.runs.config import FineTuneConfig, RunConfig
+    from napari_hogseg.runs.events import AnyEvent
+    from training.loop import Emit, Task
+
+DESKTOP_NICE = 10
+"""A trainer that the desktop started yields to the interface."""
+
+
+def train(config: RunConfig, run: Path, *, resume: bool, for_parent: bool) -> ExitCode:
+    """Run `hogseg train`."""
+
+    def prepare(warn: Callable[[str], None]) -> Task:  # noqa: ARG001 - one signature for both commands
+        task = assemble(config, run, resume=resume)
+        if not resume:
+            write_config(run, open_data(config).config)
+        return task
+
+    return _run("train", run, prepare, StopFlag(), for_parent=for_parent)
+
+
+def resume_config(run: Path, given: RunConfig | None) -> RunConfig:
+    """Take a run's own configuration; refuse a recipe that differs from it."""
+    stored = read_config(run)
+    if given is not None and given.model_copy(update={"data": stored.data}) != stored:
+        raise InputError(
+            "The recipe is not the one this run was started with",
+            where=run,
+            remedy="Resume with the same recipe and --set, or start a new run in another folder.",
+        )
+    return stored
+
+
+def finetune(source: FineTuneInput, config: FineTuneConfig, run: Path, *, for_parent: bool) -> ExitCode:
+    """Run `hogseg finetune`."""
+    stop = StopFlag(config.seconds)
+    return _run(
+        "finetune",
+        run,
+        lambda warn: assemble_finetune(source, config, run, warn),
+        stop,
+        for_parent=for_parent,
+    )
+
+
+def _run(
+    command: Literal["train", "finetune"],
+    run: Path,
+    prepare: Callable[[Callable[[str], None]], Task],
+    stop: StopFlag,
+    *,
+    for_parent: bool,
+) -> ExitCode:
+    """Listen, prepare, train; tell every outcome as an event and as an exit code."""
+    if for_parent:
+        _yield_to_desktop()
+        stop.listen_to_parent()
+    stop.listen_to_signals()
+    with ExitStack() as stack:
+        emit = _open_events(run, stack, for_parent=for_parent)
+        try:
+            task = prepare(lambda text: emit(Message(level="warning", text=text)))
+            emit(_started(command, task, stop))
+            end = run_task(task, stop, emit)
+        except Exception as error:
+            known = classify(error)
+            if known is None:
+                emit(Failed(exit_code=1, what=f"{type(error).__name__}: {error}"))
+                raise
+            code, what, remedy = known
+            emit(Failed(exit_code=int(code), what=what, remedy=remedy))
+            raise
+    return ExitCode.PREEMPTED if end.reason == "preempted" else ExitCode.DONE
+
+
+def _open_events(run: Path, stack: ExitStack, *, for_parent: bool) -> Emit:
+    """Send events to the run folder, the parent and the terminal.
+
+    The file is made once a task stands, so a refused folder stays untouched.
+    """
+    reporter = stack.enter_context(reporting.RunReporter())
+    writers: list[EventWriter] = []
+
+    def emit(event: AnyEvent) -> None:
+        reporter.show(event)
+        if not writers and isinstance(event, Started):
+            writers.append(stack.enter_context(EventWriter(run / EVENTS_FILE)))
+        for writer in writers:
+            writer.write(event)
+        if for_parent:
+            sys.stdout.write(event.model_dump_json() + "\n")
+            sys.stdout.flush()
+
+    return emit
+
+
+def _started(command: Literal["train", "finetune"], task: Task, stop: StopFlag) -> Started:
+    return Started(
+        pid=os.getpid(),
+        command=command,
+        device=str(task.device),
+        num_steps=None if stop.seconds else task.num_steps,
+        seconds=stop.seconds,
+        first_step=task.step,
+        num_train_frames=len(task.frames),
+        num_val_frames=sum(len(watched.samples) for watched in task.watched),
+        num_parameters=num_parameters(task.network),
+    )
+
+
+def _yield_to_desktop() -> None:
+    if hasattr(os, "nice"):
+        os.nice(DESKTOP_NICE)
+
+
+def dry_run(config: RunConfig, run: Path) -> None:
+    """Assemble everything and time two steps; nothing is written."""
+    refuse_existing_run(run)
+    task = assemble(config, run, resume=False)
+    rate = learning_rate(task.schedule, 0, 0.0)
+    task.network.train()
+    batches = iter(task.make_loader(0))
+    train_step(task, next(batches), rate)  # the first step also builds kernels and reads files
+    started_s = time.perf_counter()
+    terms = train_step(task, next(batches), rate)
+    step_s = time.perf_counter() - started_s
+    watched = sum(len(w.samples) for w in task.watched)
+    reporting.console.print(
+        f"dry run on {task.device}: {len(task.frames)} training frames, {watched} watched, "
+        f"{num_parameters(task.network):,} parameters; CE {float(terms.ce):.4f}, HOG {float(terms.mse):.5f}\n"
+        f"{step_s:.2f} s a step: about {reporting.format_duration(step_s * task.num_steps)} for "
+        f"{task.num_steps:,} steps, validation not counted. Nothing was written."
+    )
+
+
+def evaluate_model(model: Path, root: Path | None, part: str, without: str, device: str) -> Scores:
+    """Score a model on a part of its split, or on a group.
+
+    Parameters
+    ----------
+    model : Path
+        Run or model folder.
+    root : Path or None
+        Data set; None: where the model was trained.
+    part : str
+        'train', 'val', 'test', or a frame selection such as a group's name.
+    without : str
+        Frames to leave out, as `select_frames` reads them; empty: none.
+    device : str
+    """
+    predictor = Predictor.load(model, device)
+    data = predictor.spec.data
+    dataset = open_dataset(root or data.root, data.layout)
+    samples = _samples_of(dataset, predictor, part)
+    if without:
+        left_out = {sample.sample_id for sample in select_frames(dataset, without)}
+        samples = tuple(sample for sample in samples if sample.sample_id not in left_out)
+    samples = tuple(sample for sample in samples if sample.mask_path is not None)
+    if not samples:
+        raise InputError(
+            f"'{part}' holds no frame with a mask", where=dataset.root, remedy="Name another --split."
+        )
+    with reporting.counting("evaluating", len(samples)) as advance:
+        return evaluate(predictor, dataset, samples, advance)
+
+
+def _samples_of(dataset: DataSet, predictor: Predictor, part: str) -> tuple[Sample, ...]:
+    if part not in PARTS:
+        return select_frames(dataset, part)
+    data = predictor.spec.data
+    return split_samples(dataset, data.train, data.val, data.test).part(part)

@@ -1,0 +1,74 @@
+"""Recipes by name or path, and the `--set a.b=c` overrides of their fields."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_hogseg.io.errors import InputError
+from napari_hogseg.runs.config import RunConfig, parse_section, read_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RECIPES = Path(__file__).parent
+
+
+def recipe_names() -> list[str]:
+    """List the recipes that come with the program."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    name_or_path : str
+        The name of one that comes along, or the path of a TOML file.
+    overrides : iterable of str
+        Each `section.field=value`; the value as TOML writes it, or a bare word.
+
+    Returns
+    -------
+    RunConfig
+
+    Raises
+    ------
+    InputError
+        Naming file, field and remedy.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = RECIPES / f"{name_or_path}.toml"
+        if not path.is_file():
+            raise InputError(
+                f"No recipe is called '{name_or_path}'",
+                where="RECIPE",
+                remedy=f"Known: {', '.join(recipe_names())}; or give the path of a .toml file.",
+            )
+    table: dict[str, Any] = {"recipe": path.stem, **read_toml(path)}
+    for override in overrides:
+        _apply(table, override)
+    return parse_section(RunConfig, table, path)
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    name, separator, text = override.partition("=")
+    parts = name.strip().split(".")
+    if not separator or len(parts) != 2:
+        raise InputError(
+            f"Not an override: '{override}'", where="--set", remedy="Write --set section.field=value."
+        )
+    section = table.setdefault(parts[0], {})
+    if not isinstance(section, dict):
+        raise InputError(f"'{parts[0]}' is no section", where="--set")
+    section[parts[1]] = _value(text.strip())
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - whatever TOML can write
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word is a string: --set model.network=u2netp

@@ -1,0 +1,77 @@
+"""How a run is asked to stop: signals, a parent's word, a parent's death, a time budget.
+
+Asking sets a flag that the loop reads after every step, so a stop always falls between two whole steps
+and leaves a checkpoint.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+Reason = Literal["stopped", "preempted", "time"]
+
+
+class StopFlag:
+    """The flag, and the time budget.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        Time budget from now on.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self.seconds = seconds
+        self._started_s = time.monotonic()
+        self._asked: Reason | None = None
+
+    def ask(self, reason: Reason) -> None:
+        """Ask for a stop; the first reason counts."""
+        self._asked = self._asked or reason
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why to stop now, or None."""
+        if self._asked is None and self.seconds is not None and self.elapsed_s >= self.seconds:
+            return "time"
+        return self._asked
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the flag was made."""
+        return time.monotonic() - self._started_s
+
+    @property
+    def time_share(self) -> float:
+        """Share of the time budget that is used; 0 without one."""
+        return 0.0 if self.seconds is None else min(1.0, self.elapsed_s / self.seconds)
+
+    def listen_to_signals(self) -> None:
+        """Let SIGTERM and Ctrl-C ask for a stop; a second Ctrl-C interrupts at once."""
+
+        def on_signal(number: int, _frame: FrameType | None) -> None:
+            self.ask("preempted")
+            if number == signal.SIGINT:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        signal.signal(signal.SIGTERM, on_signal)
+        signal.signal(signal.SIGINT, on_signal)
+
+    def listen_to_parent(self) -> None:
+        """Let the word 'stop' on standard input, or its end (the parent died), ask for a stop."""
+
+        def read() -> None:
+            for line in sys.stdin:
+                if line.strip() == "stop":
+                    self.ask("stopped")
+                    return
+            self.ask("preempted")
+
+        threading.Thread(target=read, name="parent", daemon=True).start()
