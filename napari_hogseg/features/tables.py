@@ -1,8 +1,8 @@
 """Lookup tables over every gradient two 8-bit values can have: orientation bin and magnitude.
 
-An 8-bit frame has integer gradients in -255..255, so 511 x 511 entries hold every answer, each computed once by numpy
-in float64 with the formula that `skimage.feature.hog` uses. Any device then gives the same bins, also for gradients
-that lie exactly on a bin edge (which they do for 4, 6, 8, 12 and 18 orientations, not for 9).
+An 8-bit frame has integer gradients in -255..255, so 511 x 511 entries hold every answer, each computed once
+by numpy in float64 with the formula that `skimage.feature.hog` uses. Any device then gives the same bins,
+also for gradients exactly on a bin edge (which occur with 4, 6, 8, 12 and 18 orientations, not with 9).
 
 Does not touch frames: `hog` and `live` look the tables up.
 """
@@ -58,7 +58,7 @@ def gradient_table(orientations: int) -> GradientTable:
     Notes
     -----
     Angle in degrees = ``rad2deg(arctan2(row, column)) % 180``; bin b holds the angles in
-    ``[w * b, w * (b + 1))`` with ``w = 180 / orientations``, compared as float64 (skimage 0.26, `_hoghistogram`).
+    ``[w * b, w * (b + 1))`` with ``w = 180 / orientations``, compared as float64 (as skimage 0.26 does).
     """
     values = np.arange(-MAX_GRADIENT, MAX_GRADIENT + 1, dtype=np.float64)
     rows, cols = (np.ascontiguousarray(grid).ravel() for grid in np.meshgrid(values, values, indexing="ij"))
