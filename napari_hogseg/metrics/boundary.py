@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics.confusion import check_same_shape
+from napari_hogseg.metrics.matching import split_by_partner, with_margin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Mask = NDArray[np.uint8]  # 0 and 1
+
+#: Above this tolerance a distance transform of the crop is cheaper than searching a disk around edge pixels.
+_LARGEST_SEARCH_PX = 10
 
 _SQUARE = np.ones((3, 3), np.uint8)
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
@@ -187,6 +191,14 @@ def _edge_pixels(mask: Mask, void: Mask, frame_edge: Literal["counted", "ignored
 
 def _num_near(edge: Mask, other: Mask, tolerance_px: float) -> int:
     """Count the pixels of `edge` within the tolerance of a pixel of `other`."""
+    if tolerance_px > _LARGEST_SEARCH_PX:
+        return _num_near_by_transform(edge, other, tolerance_px)
+    labels, others = (with_margin(mask, mask.view(bool), tolerance_px) for mask in (edge, other))
+    _, near = split_by_partner(labels, others, tolerance_px)
+    return near.size
+
+
+def _num_near_by_transform(edge: Mask, other: Mask, tolerance_px: float) -> int:
     if not other.any():
         return 0  # the transform below would return finite nonsense
     distance = cv2.distanceTransform(1 - other, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[edge.view(bool)]

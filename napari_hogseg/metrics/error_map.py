@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics.confusion import check_same_shape
+from napari_hogseg.metrics.matching import margin_px, split_by_partner, with_margin
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,11 @@ SPURIOUS = 2
 #: A boundary of the prediction that the truth has too.
 CORRECT = 3
 
-_NO_CLASS = -1
+# Two views of a mask, one pixel apart: rows, then columns.
+_NEIGHBOURS = (
+    ((slice(1, None), slice(None)), (slice(-1), slice(None))),
+    ((slice(None), slice(1, None)), (slice(None), slice(-1))),
+)
 
 
 def boundary_errors(
@@ -60,66 +65,26 @@ def boundary_errors(
     check_same_shape(prediction, truth)
     if tolerance_px < 0:
         raise InputError("a tolerance cannot be negative", where=f"tolerance_px = {tolerance_px}")
-    margin = int(tolerance_px) + 1
     void = truth == ignore
-    edges_predicted = _edge_classes(prediction, void, ignore, margin)
-    edges_true = _edge_classes(truth, void, ignore, margin)
-    missed, _ = _split_by_match(edges_true, edges_predicted, tolerance_px)
-    spurious, correct = _split_by_match(edges_predicted, edges_true, tolerance_px)
+    predicted, true = (
+        with_margin(mask, _boundary_pixels(mask, void, ignore), tolerance_px) for mask in (prediction, truth)
+    )
+    missed, _ = split_by_partner(true, predicted, tolerance_px)
+    spurious, correct = split_by_partner(predicted, true, tolerance_px)
 
-    errors = np.zeros(edges_true.shape, np.uint8)
+    errors = np.zeros(true.shape, np.uint8)
     for code, where in ((CORRECT, correct), (SPURIOUS, spurious), (MISSED, missed)):
         errors.ravel()[where] = code
+    margin = margin_px(tolerance_px)
     return np.ascontiguousarray(errors[margin:-margin, margin:-margin])
 
 
-def _edge_classes(
-    mask: NDArray[np.integer], void: NDArray[np.bool_], ignore: int, margin: int
-) -> NDArray[np.int16]:
-    """Class id at boundary pixels, `_NO_CLASS` elsewhere; the margin keeps offsets inside the array."""
-    height, width = mask.shape
-    edge = np.zeros((height, width), np.bool_)
-    for one, other in (
-        ((slice(1, None), slice(None)), (slice(-1), slice(None))),
-        ((slice(None), slice(1, None)), (slice(None), slice(-1))),
-    ):
+def _boundary_pixels(mask: NDArray[np.integer], void: NDArray[np.bool_], ignore: int) -> NDArray[np.bool_]:
+    """Pixels of a class with a 4-neighbour of another class that is inside the frame and not void."""
+    boundary = np.zeros(mask.shape, np.bool_)
+    for one, other in _NEIGHBOURS:
         differs = (mask[one] != mask[other]) & ~(void[one] | void[other])
-        edge[one] |= differs
-        edge[other] |= differs
-    edge &= mask != ignore
-    classes = np.full((height + 2 * margin, width + 2 * margin), _NO_CLASS, np.int16)
-    inner = classes[margin:-margin, margin:-margin]
-    inner[edge] = mask[edge]
-    return classes
-
-
-def _split_by_match(
-    edges: NDArray[np.int16], others: NDArray[np.int16], tolerance_px: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Flat positions of the boundary pixels without and with a boundary pixel of their class nearby.
-
-    Nearest offsets come first and matched pixels drop out, so good predictions cost little.
-    """
-    positions = np.flatnonzero(edges != _NO_CLASS)
-    matched: list[NDArray[np.intp]] = []
-    flat = others.ravel()
-    classes = edges.ravel()[positions]
-    for offset in _disk_offsets(tolerance_px, edges.shape[1]):
-        hit = flat[positions + offset] == classes
-        if hit.any():
-            matched.append(positions[hit])
-            positions, classes = positions[~hit], classes[~hit]
-        if positions.size == 0:
-            break
-    return positions, np.concatenate(matched) if matched else positions[:0]
-
-
-def _disk_offsets(radius: float, row_stride: int) -> NDArray[np.intp]:
-    """Flat offsets of all pixels within the radius, nearest first."""
-    reach = int(radius)
-    rows, cols = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    squared = rows**2 + cols**2
-    inside = squared <= radius**2 + 1e-9
-    order = np.argsort(squared[inside], kind="stable")
-    offsets: NDArray[np.intp] = (rows[inside] * row_stride + cols[inside])[order]
-    return offsets
+        boundary[one] |= differs
+        boundary[other] |= differs
+    boundary &= mask != ignore
+    return boundary
