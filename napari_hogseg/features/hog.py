@@ -226,7 +226,7 @@ def hog_target(frame_HWC: npt.NDArray[np.uint8], params: HogParams) -> npt.NDArr
 
 
 def resize_frames(frames: npt.NDArray[np.uint8] | Tensor, rows: int, cols: int) -> Tensor:
-    """Resize 8-bit frames as the paper does: Pillow's bicubic filter, rounded to 8 bits after each axis.
+    """Resize 8-bit frames as the paper does: Pillow's bicubic filter, columns first, rounded after each axis.
 
     Parameters
     ----------
@@ -239,7 +239,8 @@ def resize_frames(frames: npt.NDArray[np.uint8] | Tensor, rows: int, cols: int) 
     -------
     (N, rows, cols, 3) uint8 Tensor
         On the frames' device. The CPU uses Pillow itself; CUDA the same filter as two float64 products over
-        Pillow's fixed-point weights, which gives the same bytes.
+        Pillow's fixed-point weights, which gives the same bytes. Pillow's own result where the columns shrink
+        at least as much as the rows, as they do for the paper's 64 columns of 128 rows.
     """
     batch = _as_batch(frames)
     if batch.shape[1:3] == (rows, cols):
@@ -273,7 +274,10 @@ def _pil_resize(frame_HWC: npt.NDArray[np.uint8], rows: int, cols: int) -> npt.N
     if frame_HWC.shape[:2] == (rows, cols):
         return frame_HWC
     image = Image.fromarray(np.ascontiguousarray(frame_HWC))
-    return np.asarray(image.resize((cols, rows), resample=Image.Resampling.BICUBIC))
+    # Two calls fix the order of the passes, each of which rounds: from version 13 on, one call starts with the
+    # rows where they shrink much more (python-pillow/Pillow#9549); a model must see the same HOG under both.
+    narrowed = image.resize((cols, image.height), resample=Image.Resampling.BICUBIC)
+    return np.asarray(narrowed.resize((cols, rows), resample=Image.Resampling.BICUBIC))
 
 
 # Pillow's 8-bit resampling keeps its weights as integers of this many fractional bits.
@@ -281,7 +285,7 @@ WEIGHT_BITS = 22
 
 
 def _matmul_resize(frames_NHWC: Tensor, rows: int, cols: int) -> Tensor:
-    """Columns first, then rows, each rounded to 8 bits: the order in which Pillow works."""
+    """Columns first, then rows, each rounded to 8 bits."""
     device = frames_NHWC.device
     wide = torch.from_numpy(_bicubic_weights(frames_NHWC.shape[2], cols)).to(device)
     high = torch.from_numpy(_bicubic_weights(frames_NHWC.shape[1], rows)).to(device)

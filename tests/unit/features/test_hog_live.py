@@ -130,7 +130,7 @@ def test_the_display_needs_neither_torch_nor_a_writable_disk(tmp_path) -> None:
     """In a process of its own, where numba finds no folder for its cache."""
     program = (
         "import sys, numba.core.caching as caching\n"
-        "caching._CacheImpl._locator_classes = []\n"
+        "caching.CacheImpl._locator_classes = []\n"
         "from napari_hogseg.features import live\n"
         "live.warm_up()\n"
         "assert 'torch' not in sys.modules\n"
