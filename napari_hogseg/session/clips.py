@@ -1,0 +1,194 @@
+"""A clip to review: its frames, its classes and where its ground truth lies. Opens, never writes.
+
+Which mask belongs to which frame is decided here: by name, else by order where the numbers match. What raw mask
+values mean is the data-set layout's part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_hogseg.data.layouts import DataSet, open_dataset
+from napari_hogseg.data.scheme import SCHEME_FILE, LabelScheme
+from napari_hogseg.io import images
+from napari_hogseg.io.errors import InputError
+from napari_hogseg.io.video import open_frames
+from napari_hogseg.session.annotations import SessionIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_hogseg.io.video import FrameSource
+
+#: Stand-in where neither data set nor model names the classes; Okabe and Ito's colours.
+UNNAMED = LabelScheme(
+    name="unnamed classes",
+    classes=tuple(f"class {class_id}" for class_id in range(8)),
+    colors=(
+        (230, 159, 0),
+        (86, 180, 233),
+        (0, 158, 115),
+        (240, 228, 66),
+        (0, 114, 178),
+        (213, 94, 0),
+        (204, 121, 167),
+        (153, 153, 153),
+    ),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """What a review session shows.
+
+    Attributes
+    ----------
+    source : FrameSource
+    scheme : LabelScheme
+    named : bool
+        Whether the classes come from the data set; if not, a loaded model's classes replace them.
+    truth : callable or None
+        `truth(frame_index) -> (H, W) uint8` class ids or None; raises InputError naming the mask file.
+    num_masks : int
+        Frames that have a mask file.
+    about_masks : str
+        Where they were found, for the dock.
+    """
+
+    source: FrameSource
+    scheme: LabelScheme
+    named: bool
+    truth: Callable[[int], npt.NDArray[np.uint8] | None] | None
+    num_masks: int
+    about_masks: str
+
+    @property
+    def identity(self) -> SessionIdentity:
+        """What the session folder must agree with."""
+        source = self.source
+        return SessionIdentity(
+            str(source.path), tuple(source.frame_names), source.height, source.width, self.scheme
+        )
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """Mask files by frame index, and how their raw values become class ids."""
+
+    paths: Mapping[int, Path]
+    to_class_ids: Callable[[npt.NDArray[np.integer], object], npt.NDArray[np.uint8]]
+
+    def __call__(self, frame_index: int) -> npt.NDArray[np.uint8] | None:
+        """Read one mask; None where there is none."""
+        path = self.paths.get(frame_index)
+        return None if path is None else self.to_class_ids(images.read_mask(path), path)
+
+
+def clip_folders(dataset: DataSet) -> tuple[Path, ...]:
+    """Folders of a data set that hold frames, one clip each, in the order of its samples."""
+    return tuple(dict.fromkeys(sample.image_path.parent for sample in dataset.samples))
+
+
+def open_clip(path: Path, masks: Path | None = None, scheme: LabelScheme | None = None) -> Clip:
+    """Open a video, an image folder or one clip of a data set.
+
+    Parameters
+    ----------
+    path : Path
+        A video file, a folder of images, or a data set's root (then its first clip is taken). Frames that lie in
+        a data set's `images/` bring their masks along.
+    masks : Path, optional
+        Folder of masks; found by itself inside a data set.
+    scheme : LabelScheme, optional
+        Classes to use where no data set names them, such as a model's.
+
+    Raises
+    ------
+    InputError
+        If path or masks cannot be opened, or masks and frames do not pair.
+    """
+    path = path.expanduser().resolve()
+    if masks is not None:
+        return _with_mask_folder(open_frames(path), masks.expanduser().resolve(), scheme)
+    dataset = find_dataset(path, "images")
+    if dataset is not None:
+        folder = path if path in clip_folders(dataset) else clip_folders(dataset)[0]
+        return _from_dataset(dataset, folder)
+    return Clip(open_frames(path), scheme or UNNAMED, named=False, truth=None, num_masks=0, about_masks="none")
+
+
+def find_dataset(path: Path, part: str) -> DataSet | None:
+    """Find the data set that `path` is the root of, or lies in below its `images` or `masks` folder (`part`)."""
+    roots = [path] if (path / "images").is_dir() else []
+    roots += [parent.parent for parent in (path, *path.parents) if parent.name == part]
+    for root in roots:
+        try:
+            return open_dataset(root)
+        except InputError:
+            if root == path:
+                raise
+    return None
+
+
+def _from_dataset(dataset: DataSet, folder: Path) -> Clip:
+    source = open_frames(folder)
+    samples = {sample.image_path.stem: sample for sample in dataset.samples if sample.image_path.parent == folder}
+    paths = {
+        index: samples[name].mask_path
+        for index, name in enumerate(source.frame_names)
+        if name in samples and samples[name].mask_path is not None
+    }
+    files = MaskFiles({i: p for i, p in paths.items() if p is not None}, dataset.layout.to_class_ids)
+    about = f"{len(files.paths)} masks of data set '{dataset.layout.name}'"
+    return Clip(source, dataset.scheme, named=True, truth=files, num_masks=len(files.paths), about_masks=about)
+
+
+def _with_mask_folder(source: FrameSource, folder: Path, scheme: LabelScheme | None) -> Clip:
+    if not folder.is_dir():
+        raise InputError("No such folder of masks", where=folder, remedy="Check the path.")
+    try:
+        paths = pair_masks(source.frame_names, [p for p in images.list_images(folder) if p.suffix == ".png"], folder)
+        dataset = find_dataset(folder, "masks")
+        if dataset is not None:
+            named, to_class_ids = dataset.scheme, dataset.layout.to_class_ids
+        else:
+            found = next((p / SCHEME_FILE for p in (folder, folder.parent) if (p / SCHEME_FILE).is_file()), None)
+            named = LabelScheme.read(found) if found is not None else None
+            to_class_ids = (named or scheme or UNNAMED).check_mask
+    except InputError:
+        source.close()
+        raise
+    return Clip(
+        source,
+        named or scheme or UNNAMED,
+        named=named is not None,
+        truth=MaskFiles(paths, to_class_ids),
+        num_masks=len(paths),
+        about_masks=f"{len(paths)} masks in {folder.name}",
+    )
+
+
+def pair_masks(frame_names: list[str], masks: list[Path], folder: Path) -> dict[int, Path]:
+    """Pair mask files with frames: by stem, else in order where there are as many masks as frames.
+
+    Raises
+    ------
+    InputError
+        If neither pairs them.
+    """
+    by_stem = {path.stem: path for path in masks}
+    named = {index: by_stem[name] for index, name in enumerate(frame_names) if name in by_stem}
+    if named:
+        return named
+    if masks and len(masks) == len(frame_names):
+        return dict(enumerate(masks))
+    raise InputError(
+        f"The {len(masks)} PNG masks here fit the {len(frame_names)} frames neither by name nor by number",
+        where=folder,
+        remedy=f"Name each mask after its frame, such as {frame_names[0]}.png.",
+    )

@@ -1,0 +1,152 @@
+"""Display labels: what a napari Labels layer holds for a mask of class ids, and the colours of both.
+
+Display label = class id + 1, and 0 for ignore: the eraser thus means "unlabelled". uint8 wraps around, so adding and
+subtracting one does it, 255 included. This is the only place that converts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_hogseg.io.errors import InputError
+from napari_hogseg.metrics.error_map import CORRECT, MISSED, SPURIOUS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from napari_hogseg.data.scheme import Color, LabelScheme
+    from napari_hogseg.session.annotations import AnnotationStore
+
+#: Okabe and Ito's palette: told apart with every common colour vision, on bright and dark tissue.
+ERROR_COLORS: dict[int, tuple[str, Color]] = {
+    MISSED: ("missed", (213, 94, 0)),
+    SPURIOUS: ("spurious", (86, 180, 233)),
+    CORRECT: ("correct", (0, 158, 115)),
+}
+
+
+def to_display(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Turn class ids into display labels; a new array."""
+    return mask + np.uint8(1)
+
+
+def to_class_ids(labels: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """Turn display labels into class ids; a new array."""
+    return np.asarray(labels).astype(np.uint8) - np.uint8(1)
+
+
+def display_colormap(scheme: LabelScheme) -> DirectLabelColormap:
+    """Colormap of display labels; make it once and share it, it is slow to build."""
+    colors = {class_id + 1: _rgba(color) for class_id, color in enumerate(scheme.colors)}
+    return DirectLabelColormap(color_dict={None: _CLEAR, 0: _CLEAR, **colors})
+
+
+def error_colormap() -> DirectLabelColormap:
+    """Colormap of a boundary error map."""
+    colors = {kind: _rgba(color) for kind, (_, color) in ERROR_COLORS.items()}
+    return DirectLabelColormap(color_dict={None: _CLEAR, 0: _CLEAR, **colors})
+
+
+class EditableMasks:
+    """An `AnnotationStore` as the `(T, H, W) uint8` display labels of a napari Labels layer.
+
+    Painting, filling, undo and redo all write through `__setitem__`, whichever frame they touch, so no event has to
+    be watched to keep the store right.
+
+    Parameters
+    ----------
+    store : AnnotationStore
+    on_painted : callable
+        `on_painted(frame_index)` after every write.
+    on_refused : callable
+        `on_refused(error)` when a frame is locked; nothing was written then.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+
+    def __init__(
+        self,
+        store: AnnotationStore,
+        on_painted: Callable[[int], None],
+        on_refused: Callable[[InputError], None],
+    ) -> None:
+        self.store = store
+        self._on_painted, self._on_refused = on_painted, on_refused
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """T, H, W."""
+        return self.store.shape
+
+    @property
+    def size(self) -> int:
+        """Number of labels in all frames."""
+        return int(np.prod(self.shape))
+
+    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - numpy's own index type
+        frames, inner = _split_key(key)
+        if isinstance(frames, (int, np.integer)):
+            return to_display(self.store.mask(self._wrap(frames)))[inner]
+        if isinstance(frames, slice):
+            indices = range(*frames.indices(self.shape[0]))
+            if not indices:
+                return np.zeros((0, *self.shape[1:]), np.uint8)
+            return np.stack([to_display(self.store.mask(index))[inner] for index in indices])
+        frames, *pixels = np.broadcast_arrays(np.asarray(frames), *(np.asarray(part) for part in inner))
+        labels = np.zeros(frames.shape, np.uint8)
+        for index in np.unique(frames):
+            here = frames == index
+            labels[here] = to_display(self.store.mask(self._wrap(index)))[tuple(part[here] for part in pixels)]
+        return labels
+
+    def __setitem__(self, key: Any, value: Any) -> None:  # noqa: ANN401 - numpy's own index type
+        frames, inner = _split_key(key)
+        if isinstance(frames, (int, np.integer)):
+            self._paint(self._wrap(frames), inner, to_class_ids(value))
+        elif isinstance(frames, slice):
+            self._set_slices(range(*frames.indices(self.shape[0])), inner, np.asarray(value))
+        else:
+            frames, *pixels = np.broadcast_arrays(np.asarray(frames), *(np.asarray(part) for part in inner))
+            values = np.broadcast_to(to_class_ids(value), frames.shape)
+            for index in np.unique(frames):
+                here = frames == index
+                self._paint(self._wrap(index), tuple(part[here] for part in pixels), values[here])
+
+    def _set_slices(self, indices: range, inner: tuple[Any, ...], value: npt.NDArray[Any]) -> None:
+        for position, index in enumerate(indices):
+            whole_stack = value.ndim == self.ndim
+            part = value[position if value.shape[0] > 1 else 0] if whole_stack else value
+            self._paint(index, inner, to_class_ids(part))
+
+    def _paint(self, frame_index: int, inner: tuple[Any, ...], class_ids: npt.NDArray[np.uint8]) -> None:
+        try:
+            self.store.paint(frame_index, inner, class_ids)
+        except InputError as error:
+            self._on_refused(error)
+            return
+        self._on_painted(frame_index)
+
+    def _wrap(self, frame_index: int | np.integer[Any]) -> int:
+        index = int(frame_index)
+        return index + self.shape[0] if index < 0 else index
+
+
+_CLEAR = (0.0, 0.0, 0.0, 0.0)
+
+
+def _rgba(color: Color) -> tuple[float, float, float, float]:
+    red, green, blue = color
+    return red / 255, green / 255, blue / 255, 1.0
+
+
+def _split_key(key: Any) -> tuple[Any, tuple[Any, ...]]:  # noqa: ANN401 - numpy's own index type
+    """First axis, and what is left for the (H, W) mask."""
+    if not isinstance(key, tuple):
+        key = (key,)
+    return (slice(None), ()) if not key or key[0] is Ellipsis else (key[0], key[1:])

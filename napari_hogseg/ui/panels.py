@@ -1,0 +1,172 @@
+"""The panels side by side: which layers stand in which cell of napari's grid, whatever the user adds or moves.
+
+A panel is a pair, a backdrop and an overlay. The grid puts `STRIDE` layers of the list into a cell, so one foreign
+layer in between would shift every pair after it: after each change of the list the panels move to its bottom, in
+their order, and foreign layers to the end, into cells of their own. What the layers show is not this module's part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_hogseg.ui.live import on_gui_thread
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+STRIDE = 2
+#: As many rows and columns as the visible panels need; 2 x 2 for the four panels.
+AUTO_SHAPE = (-1, -1)
+SPACING_PX = 6
+
+
+@dataclass(eq=False)
+class Panel:
+    """One cell of the grid.
+
+    Attributes
+    ----------
+    key : str
+        What the program calls it.
+    backdrop, overlay : Layer
+        The overlay is drawn on the backdrop; its name is the panel's title.
+    """
+
+    key: str
+    backdrop: Layer
+    overlay: Layer
+
+    @property
+    def layers(self) -> tuple[Layer, Layer]:
+        """Bottom first."""
+        return self.backdrop, self.overlay
+
+
+class PanelGrid(QObject):
+    """The panels of one viewer.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    parent : QObject, optional
+
+    Attributes
+    ----------
+    closed : Signal(str)
+        Key of a panel whose layer the user deleted; its other layer goes too.
+    """
+
+    closed = Signal(str)
+
+    def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._panels: dict[str, Panel] = {}
+        self._order: list[str] = []
+        self._busy = False
+        # Deferred to the next turn of the event loop: napari itself is still handling the change.
+        self._timer = QTimer(self, singleShot=True, interval=0)
+        self._timer.timeout.connect(self.reflow)
+        for event in (viewer.layers.events.inserted, viewer.layers.events.reordered):
+            event.connect(self._on_layers_changed)
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+        for event in (viewer.canvas.grid.events.stride, viewer.canvas.grid.events.shape):
+            event.connect(self._on_layers_changed)
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """Panels in their order on screen."""
+        return tuple(self._panels[key] for key in self._order if key in self._panels)
+
+    def get(self, key: str) -> Panel | None:
+        """Panel by key; None where the user deleted it."""
+        return self._panels.get(key)
+
+    def add(self, panel: Panel, order: list[str]) -> None:
+        """Add a panel whose layers are in the viewer; `order` ranks all keys."""
+        self._panels[panel.key] = panel
+        self._order = order
+        panel.overlay.name_overlay.visible = True
+        self._timer.start()
+
+    def set_visible(self, key: str, visible: bool) -> None:  # noqa: FBT001 - the value of a checkbox
+        """Show or hide a panel; the others close the gap."""
+        panel = self._panels.get(key)
+        if panel is not None:
+            for layer in panel.layers:
+                layer.visible = visible
+
+    def clear(self) -> None:
+        """Remove all panels' layers, for another clip."""
+        layers = [layer for panel in self.panels for layer in panel.layers]
+        self._panels = {}
+        self._busy = True
+        try:
+            for layer in layers:
+                if layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+        finally:
+            self._busy = False
+
+    def close(self) -> None:
+        """Stop watching the viewer; the layers stay."""
+        self._timer.stop()
+        for emitter in (
+            self._viewer.layers.events.inserted,
+            self._viewer.layers.events.reordered,
+            self._viewer.canvas.grid.events.stride,
+            self._viewer.canvas.grid.events.shape,
+        ):
+            emitter.disconnect(self._on_layers_changed)
+        self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
+
+    @on_gui_thread
+    def reflow(self) -> None:
+        """Put panels and foreign layers in order and the grid in shape."""
+        if self._busy or not self._panels:
+            return
+        self._busy = True
+        try:
+            self._sort_layers()
+            grid = self._viewer.canvas.grid
+            grid.stride, grid.shape, grid.spacing = STRIDE, AUTO_SHAPE, SPACING_PX
+        finally:
+            self._busy = False
+
+    def _sort_layers(self) -> None:
+        ours = [layer for panel in self.panels for layer in panel.layers]
+        layers = self._viewer.layers
+        wanted = ours + [layer for layer in layers if layer not in ours]
+        if wanted == list(layers):
+            return
+        selection = set(layers.selection)
+        active = layers.selection.active
+        layers.move_multiple([layers.index(layer) for layer in wanted], 0)
+        layers.selection = selection
+        layers.selection.active = active
+
+    def _on_layers_changed(self, _event: object = None) -> None:
+        if not self._busy:
+            self._timer.start()
+
+    def _on_layer_removed(self, event: object) -> None:
+        if self._busy:
+            return
+        removed = getattr(event, "value", None)
+        for key, panel in list(self._panels.items()):
+            if removed in panel.layers:
+                del self._panels[key]
+                partner = panel.backdrop if removed is panel.overlay else panel.overlay
+                # Not now: napari is inside its own removal, and a selection of several may hold the partner too.
+                QTimer.singleShot(0, partial(self._remove, partner))
+                self.closed.emit(key)
+        self._timer.start()
+
+    def _remove(self, layer: Layer) -> None:
+        if layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)

@@ -1,0 +1,382 @@
+"""The review behind the dock: opening clips and models, painting, and what must happen when the window closes.
+
+Owns the life of clip, store, layers and live computing in one viewer. Widgets are in the dock's sections, which call
+the methods here and listen to the signals; nothing here knows a widget.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_hogseg.inference.predictor import Predictor
+from napari_hogseg.io.errors import InputError
+from napari_hogseg.session.annotations import AnnotationStore, CorrectionExport, session_folder
+from napari_hogseg.session.clips import Clip, open_clip
+from napari_hogseg.ui.labels import EditableMasks
+from napari_hogseg.ui.live import LiveChannel, on_gui_thread
+from napari_hogseg.ui.live_review import LiveReview, LiveState
+from napari_hogseg.ui.panels import PanelGrid
+from napari_hogseg.ui.products import FrameRenderer, HogSettings
+from napari_hogseg.ui.review_layers import HOG, ReviewLayers
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+    from napari.viewer import Viewer
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model in memory and where it came from."""
+
+    path: Path
+    predictor: Predictor
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """Everything that lives as long as a clip is on screen."""
+
+    path: Path
+    masks: Path | None
+    clip: Clip
+    store: AnnotationStore
+    layers: ReviewLayers
+    live: LiveReview
+
+
+def default_sessions_root() -> Path:
+    """Where corrections are kept: the user's data folder, never the data set's own."""
+    return Path(platformdirs.user_data_dir("napari-hogseg", appauthor=False)) / "sessions"
+
+
+class ReviewController(QObject):
+    """One review in one viewer.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    sessions_root : Path, optional
+        Parent of all session folders.
+    parent : QObject, optional
+
+    Attributes
+    ----------
+    clip_changed, model_changed, corrections_changed, class_changed : Signal()
+    live_changed : Signal(object)
+        A LiveState.
+    failed : Signal(str)
+        A message for the person; empty when an action that clears the last one began.
+    busy_changed : Signal(str)
+        What is being opened or loaded; empty when nothing is.
+    panel_closed : Signal(str)
+        The user deleted a panel's layer.
+    """
+
+    clip_changed = Signal()
+    model_changed = Signal()
+    corrections_changed = Signal()
+    class_changed = Signal()
+    live_changed = Signal(object)
+    failed = Signal(str)
+    busy_changed = Signal(str)
+    panel_closed = Signal(str)
+    _store_changed = Signal()
+
+    def __init__(self, viewer: Viewer, sessions_root: Path | None = None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.viewer = viewer
+        self.sessions_root = sessions_root or default_sessions_root()
+        self.session: Session | None = None
+        self.model: LoadedModel | None = None
+        self.previous_model: LoadedModel | None = None
+        self.hog = HogSettings()
+        self._closed = False
+        self.grid = PanelGrid(viewer, self)
+        self.grid.closed.connect(self.panel_closed)
+        self._clips = self._channel("opening", self._on_clip_opened)
+        self._stores = self._channel("opening corrections", self._on_store_opened)
+        self._models = self._channel("loading the model", self._on_model_loaded)
+        # A stroke changes the store hundreds of times; the dock wants to know a few times a second.
+        self._coalesce = QTimer(self, singleShot=True, interval=100)
+        self._coalesce.timeout.connect(self.corrections_changed)
+        self._store_changed.connect(self._on_store_changed)
+        viewer.dims.events.current_step.connect(self._on_step)
+
+    def _channel(self, name: str, on_ready: object) -> LiveChannel:
+        channel = LiveChannel(name, self)
+        channel.ready.connect(on_ready)
+        channel.failed.connect(self._on_failed)
+        return channel
+
+    # --- clips -------------------------------------------------------------------------------------------------
+
+    def open(self, path: Path, masks: Path | None = None) -> None:
+        """Open a clip in the background; the one on screen stays until the new one is there.
+
+        Parameters
+        ----------
+        path : Path
+            Video, image folder or data set.
+        masks : Path, optional
+            Folder of masks.
+        """
+        self._begin(f"Opening {path.name} ...")
+        store = None if self.session is None else self.session.store
+        scheme = None if self.model is None else self.model.predictor.scheme
+        self._clips.invalidate()
+        self._clips.request(path, partial(_open_after_saving, store, path, masks, scheme))
+
+    @on_gui_thread
+    def _on_clip_opened(self, opened: tuple[Path, Path | None, Clip]) -> None:
+        path, masks, clip = opened
+        old = self.session
+        self._take_down()
+        folder = session_folder(self.sessions_root, Path(clip.source.path), clip.scheme)
+        job = partial(_swap_stores, old, clip, folder, self._store_changed.emit)
+        self._stores.request(path, lambda: (path, masks, clip, job()))
+
+    @on_gui_thread
+    def _on_store_opened(self, opened: tuple[Path, Path | None, Clip, AnnotationStore]) -> None:
+        path, masks, clip, store = opened
+        editable = EditableMasks(store, self._on_painted, self._on_refused)
+        layers = ReviewLayers(self.viewer, self.grid, editable, clip.scheme, self)
+        live = LiveReview(FrameRenderer(clip.source, store), store, layers, self)
+        live.state_changed.connect(self._on_live_state)
+        self.session = Session(path, masks, clip, store, layers, live)
+        self._show_session()
+
+    def _show_session(self) -> None:
+        session = self.session
+        assert session is not None
+        self._bind_truth_layer()
+        self.viewer.canvas.grid.enabled = True
+        self.viewer.dims.set_current_step(0, 0)
+        self.viewer.reset_view()
+        session.live.set_hog(self.hog)
+        session.live.set_predictor(None if self.model is None else self.model.predictor)
+        session.live.show_frame(self._frame_index())
+        self.busy_changed.emit("")
+        self.clip_changed.emit()
+        self.corrections_changed.emit()
+
+    def _take_down(self) -> None:
+        """Remove layers and live computing of the clip on screen; its store and source are closed elsewhere."""
+        session, self.session = self.session, None
+        if session is not None:
+            session.live.close()
+            session.live.deleteLater()
+            session.layers.close()
+            session.layers.deleteLater()
+
+    # --- model -------------------------------------------------------------------------------------------------
+
+    def load_model(self, path: Path) -> None:
+        """Load a model in the background; the one in use predicts until then and stays one click away."""
+        self._begin(f"Loading {path.name} ...")
+        self._models.invalidate()
+        self._models.request(path, lambda: LoadedModel(path, Predictor.load(path)))
+
+    def use_previous_model(self) -> None:
+        """Exchange the model with the one before it."""
+        if self.previous_model is not None:
+            self._use_model(self.previous_model)
+
+    @on_gui_thread
+    def _on_model_loaded(self, model: LoadedModel) -> None:
+        self.busy_changed.emit("")
+        self._use_model(model)
+
+    def _use_model(self, model: LoadedModel) -> None:
+        self.previous_model, self.model = self.model, model
+        self.model_changed.emit()
+        session = self.session
+        if session is None:
+            return
+        session.live.set_predictor(model.predictor)
+        differs = session.clip.scheme.classes != model.predictor.scheme.classes
+        if differs and not session.clip.named and not session.store.edited_frames:
+            self.open(session.path, session.masks)  # nobody named the classes yet: the model does
+
+    # --- what is shown -----------------------------------------------------------------------------------------
+
+    def set_hog(self, hog: HogSettings) -> None:
+        """Draw HOG maps with other parameters."""
+        self.hog = hog
+        if self.session is not None:
+            self.session.live.set_hog(hog)
+
+    def set_panel_visible(self, key: str, visible: bool) -> None:  # noqa: FBT001 - the value of a checkbox
+        """Show or hide a panel; one whose layers were deleted is made anew."""
+        session = self.session
+        if session is None:
+            return
+        if visible and self.grid.get(key) is None:
+            session.layers.make(key)
+            self._bind_truth_layer()
+            session.live.show_frame(self._frame_index())
+        self.grid.set_visible(key, visible)
+        if key == HOG:
+            session.live.set_hog(self.hog if visible else None)
+
+    def select_class(self, class_id: int | None) -> None:
+        """Paint with a class from now on; None erases to unlabelled."""
+        layer = self.truth_layer
+        if layer is None:
+            return
+        self.viewer.layers.selection = {layer}
+        self.viewer.layers.selection.active = layer
+        if class_id is not None:
+            layer.selected_label = class_id + 1
+        if layer.editable:
+            layer.mode = "erase" if class_id is None else "paint"
+        self.class_changed.emit()
+
+    @property
+    def selected_class(self) -> int | None:
+        """Class one paints with; None for the eraser."""
+        layer = self.truth_layer
+        if layer is None or str(layer.mode) == "erase" or layer.selected_label == 0:
+            return None
+        return int(layer.selected_label) - 1
+
+    @property
+    def truth_layer(self) -> Labels | None:
+        """The layer one paints on."""
+        return None if self.session is None else self.session.layers.truth
+
+    # --- fine-tuning (the panel's provider) --------------------------------------------------------------------
+
+    def base_model(self) -> Path | None:
+        """Model folder a fine-tune starts from."""
+        return None if self.model is None else self.model.path
+
+    def num_corrected_frames(self) -> int:
+        """Frames with corrections."""
+        return 0 if self.session is None else len(self.session.store.edited_frames)
+
+    def export_corrections(self, folder: Path) -> CorrectionExport:
+        """Write the corrected frames as a data set; may be called from a worker thread."""
+        session = self.session
+        if session is None:
+            raise InputError("No clip is open", remedy="Open a video or an image folder first.")
+        return session.store.export_training_set(folder, session.clip.source)
+
+    # --- events ------------------------------------------------------------------------------------------------
+
+    def _frame_index(self) -> int:
+        num_frames = 1 if self.session is None else self.session.store.shape[0]
+        steps = self.viewer.dims.current_step
+        return min(max(int(steps[-3]), 0), num_frames - 1) if len(steps) >= 3 else 0
+
+    @on_gui_thread
+    def _on_step(self, _event: object = None) -> None:
+        session = self.session
+        if session is not None and self._frame_index() != session.live.state.frame_index:
+            session.live.show_frame(self._frame_index())
+            self._lock_unusable(session)
+
+    def _lock_unusable(self, session: Session) -> None:
+        """Nothing can be painted on a frame whose mask file cannot be used: it would replace what we cannot read."""
+        layer = session.layers.truth
+        usable = session.store.problem(self._frame_index()) is None
+        if layer is not None and layer.editable != usable:
+            layer.editable = usable
+
+    def _on_live_state(self, state: LiveState) -> None:
+        self.live_changed.emit(state)
+
+    def _on_painted(self, frame_index: int) -> None:
+        if self.session is not None:
+            self.session.live.painted(frame_index)
+
+    def _on_refused(self, error: InputError) -> None:
+        self.failed.emit(str(error))
+        layer = self.truth_layer
+        if layer is not None:
+            layer.refresh()
+
+    def _on_store_changed(self) -> None:
+        if not self._coalesce.isActive():
+            self._coalesce.start()
+
+    def _on_failed(self, _subject: object, error: InputError) -> None:
+        self.busy_changed.emit("")
+        self.failed.emit(str(error))
+
+    def _begin(self, what: str) -> None:
+        self.failed.emit("")
+        self.busy_changed.emit(what)
+
+    def _bind_truth_layer(self) -> None:
+        layer, session = self.truth_layer, self.session
+        if layer is None or session is None:
+            return
+        layer.events.selected_label.connect(self._on_class_changed)
+        layer.events.mode.connect(self._on_class_changed)
+        for class_id in range(min(9, session.clip.scheme.num_classes)):
+            # On this layer only; napari's own tools keep their letters (P paint, E erase, F fill, L pick, Z pan).
+            layer.bind_key(str(class_id + 1), partial(self._on_class_key, class_id), overwrite=True)
+        layer.bind_key("0", partial(self._on_class_key, None), overwrite=True)
+        self.viewer.layers.selection = {layer}
+        self._lock_unusable(session)
+
+    def _on_class_key(self, class_id: int | None, _layer: object) -> None:
+        self.select_class(class_id)
+
+    def _on_class_changed(self, _event: object = None) -> None:
+        self.class_changed.emit()
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    def close(self) -> bool:
+        """Save what is pending and end all threads; True if everything is saved. Safe to call twice."""
+        if self._closed:
+            return True
+        self._closed = True
+        session = self.session
+        try:
+            self.viewer.dims.events.current_step.disconnect(self._on_step)
+            self.grid.close()
+            self._take_down()
+        except (RuntimeError, ValueError, KeyError) as error:
+            _LOG.debug("the window is already gone: %s", error)
+        for channel in (self._clips, self._stores, self._models):
+            channel.close()
+        if session is None:
+            return True
+        session.live.close()
+        saved = session.store.close()
+        session.clip.source.close()
+        if not saved:
+            _LOG.error("corrections of %d frames are not saved", len(session.store.unsaved_frames))
+        return saved
+
+
+def _open_after_saving(
+    store: AnnotationStore | None, path: Path, masks: Path | None, scheme: object
+) -> tuple[Path, Path | None, Clip]:
+    """Open the next clip once the last one's corrections are durable; runs in a worker."""
+    if store is not None and not store.flush():
+        raise InputError(
+            "The corrections of this clip are not saved yet, so it stays open",
+            where=store.save_error,
+            remedy="Mend that first; then open the other clip again.",
+        )
+    return path, masks, open_clip(path, masks, scheme)  # type: ignore[arg-type]
+
+
+def _swap_stores(old: Session | None, clip: Clip, folder: Path, on_change: object) -> AnnotationStore:
+    """Close the last clip's store, then open the new one's: they may be the same folder. Runs in a worker."""
+    if old is not None:
+        old.store.close()
+        old.clip.source.close()
+    return AnnotationStore(folder, clip.identity, clip.truth, on_change=on_change)  # type: ignore[arg-type]

@@ -1,0 +1,167 @@
+"""The napari layers of a review: four pairs of backdrop and overlay, and the writing of new pixels into them.
+
+Layers are made once a clip (napari's undo history must not reach into another one) and then written in place: a
+refresh without extent, thumbnail and highlight costs a third of `layer.data = ...`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from qtpy.QtCore import QObject, QTimer
+
+from napari_hogseg.ui.labels import display_colormap, error_colormap
+from napari_hogseg.ui.live import on_gui_thread
+from napari_hogseg.ui.panels import Panel, PanelGrid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+    from napari_hogseg.data.scheme import LabelScheme
+    from napari_hogseg.ui.labels import EditableMasks
+
+TRUTH, HOG, PREDICTION, ERRORS = "truth", "hog", "prediction", "errors"
+ORDER = [TRUTH, HOG, PREDICTION, ERRORS]
+TITLES = {TRUTH: "Ground truth", HOG: "HOG map", PREDICTION: "Prediction", ERRORS: "Boundary errors"}
+
+#: Longest run of layer updates before napari gets a turn. A 1080p layer takes about 8 ms.
+TURN_S = 0.012
+OVERLAY_OPACITY = {TRUTH: 0.5, HOG: 1.0, PREDICTION: 0.5, ERRORS: 1.0}
+#: The frame behind the HOG map is dimmed: its strokes are what one looks at.
+BACKDROP_OPACITY = {TRUTH: 1.0, HOG: 0.35, PREDICTION: 1.0, ERRORS: 0.6}
+SCALE = (1.0, 1.0)
+
+
+class ReviewLayers(QObject):
+    """The layers of one clip in one viewer.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    grid : PanelGrid
+    masks : EditableMasks
+    scheme : LabelScheme
+    parent : QObject, optional
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        grid: PanelGrid,
+        masks: EditableMasks,
+        scheme: LabelScheme,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._grid, self._masks = viewer, grid, masks
+        self._colormap, self._error_colormap = display_colormap(scheme), error_colormap()
+        self._size = masks.shape[1:]
+        self._opacity = dict(OVERLAY_OPACITY)
+        self._updates: dict[int, Callable[[], None]] = {}
+        self._turn = QTimer(self, singleShot=True, interval=0)
+        self._turn.timeout.connect(self._run_updates)
+        for key in ORDER:
+            self.make(key)
+        viewer.dims.axis_labels = ("frame", "row", "column")
+
+    @property
+    def truth(self) -> Labels | None:
+        """The layer that is painted on; None where the user deleted it."""
+        panel = self._grid.get(TRUTH)
+        return None if panel is None else panel.overlay
+
+    def make(self, key: str) -> None:
+        """Make one panel's layers and add them."""
+        backdrop = Image(
+            np.zeros((*self._size, 3), np.uint8),
+            name="Frame" if key == TRUTH else f"Frame behind {TITLES[key].lower()}",
+            rgb=True,
+            scale=SCALE,
+            opacity=BACKDROP_OPACITY[key],
+        )
+        overlay = self._make_overlay(key)
+        for layer in (backdrop, overlay):
+            self._viewer.add_layer(layer)
+        self._grid.add(Panel(key, backdrop, overlay), ORDER)
+
+    def _make_overlay(self, key: str) -> Layer:
+        shared: dict[str, Any] = {"name": TITLES[key], "opacity": self._opacity[key]}
+        if key == TRUTH:
+            layer = Labels(self._masks, colormap=self._colormap, scale=(1.0, *SCALE), **shared)
+            layer.brush_size = max(5, min(self._size) // 40)
+            return layer
+        blank = np.zeros(self._size, np.uint8)
+        if key == HOG:
+            return Image(
+                blank, scale=SCALE, contrast_limits=(0, 255), colormap="gray", blending="additive", **shared
+            )
+        colormap = self._error_colormap if key == ERRORS else self._colormap
+        layer = Labels(blank, colormap=colormap, scale=SCALE, **shared)
+        layer.editable = False  # a stroke there would be lost with the next frame
+        return layer
+
+    def set_opacity(self, opacity: float) -> None:
+        """Set the opacity, 0 to 1, of ground truth and prediction alike, so that they compare."""
+        for key in (TRUTH, PREDICTION):
+            self._opacity[key] = opacity
+            panel = self._grid.get(key)
+            if panel is not None:
+                panel.overlay.opacity = opacity
+
+    def show(
+        self, key: str, backdrop: npt.NDArray[np.uint8] | None, overlay: npt.NDArray[np.uint8] | None
+    ) -> None:
+        """Show pixels in a panel soon; what waited for the same layer is forgotten.
+
+        Parameters
+        ----------
+        key : str
+        backdrop : (H, W, 3) uint8 ndarray or None
+            None leaves what is there.
+        overlay : (H, W) uint8 ndarray or None
+            None empties it. The ground truth's overlay is the editable layer: it is sliced by napari alone.
+        """
+        panel = self._grid.get(key)
+        if panel is None:
+            return
+        if backdrop is not None:
+            self._later(panel.backdrop, backdrop)
+        if key != TRUTH:
+            self._later(panel.overlay, 0 if overlay is None else overlay)
+
+    def blank(self, key: str) -> None:
+        """Empty a panel: there is no frame to show."""
+        panel = self._grid.get(key)
+        if panel is not None:
+            for layer in panel.layers if key != TRUTH else (panel.backdrop,):
+                self._later(layer, 0)
+
+    def _later(self, layer: Layer, pixels: npt.NDArray[np.uint8] | int) -> None:
+        def write() -> None:
+            layer.data[...] = pixels
+            layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+        self._updates[id(layer)] = write
+        self._turn.start()
+
+    @on_gui_thread
+    def _run_updates(self) -> None:
+        """Write for a moment, then give napari a turn; together in one turn where they fit, so they are drawn once."""
+        begin_s = time.perf_counter()
+        while self._updates and time.perf_counter() - begin_s < TURN_S:
+            self._updates.pop(next(iter(self._updates)))()
+        if self._updates:
+            self._turn.start()
+
+    def close(self) -> None:
+        """Remove the layers."""
+        self._turn.stop()
+        self._updates.clear()
+        self._grid.clear()

@@ -1,0 +1,155 @@
+"""The dock's first two sections: which clip and masks, which model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
+
+from napari_hogseg.io.errors import InputError
+from napari_hogseg.session.clips import clip_folders, find_dataset
+from napari_hogseg.ui.section import ElidedLabel, Section
+
+if TYPE_CHECKING:
+    from napari_hogseg.ui.review_controller import ReviewController
+
+VIDEO_FILTER = "Videos (*.mp4 *.mkv *.avi *.mov *.mpg *.mpeg *.ts *.webm *.m4v *.wmv);;All files (*)"
+
+
+class SourceSection(Section):
+    """Browse for clip and masks; says what is open.
+
+    Parameters
+    ----------
+    controller : ReviewController
+    parent : QWidget, optional
+    """
+
+    def __init__(self, controller: ReviewController, parent: QWidget | None = None) -> None:
+        super().__init__("Source and masks", parent=parent)
+        self._controller = controller
+        self.clip_label = ElidedLabel("No clip: open a video or a folder of frames.")
+        self.masks_label = ElidedLabel("")
+        self.clips = QComboBox()
+        self.clips.setVisible(False)
+        self.video_button = QPushButton("Video...")
+        self.folder_button = QPushButton("Folder...")
+        self.folder_button.setToolTip("A folder of frames, or a data set with images/ and masks/")
+        self.masks_button = QPushButton("Masks...")
+        self.masks_button.setToolTip("A folder of PNG masks, named after the frames or as many as there are frames")
+        self.masks_button.setEnabled(False)
+        self.body.addLayout(_row(self.video_button, self.folder_button, self.masks_button))
+        for widget in (self.clip_label, self.clips, self.masks_label):
+            self.body.addWidget(widget)
+        self.video_button.clicked.connect(lambda: self._browse_video())
+        self.folder_button.clicked.connect(lambda: self._browse_folder())
+        self.masks_button.clicked.connect(lambda: self._browse_masks())
+        self.clips.activated.connect(self._on_clip_chosen)
+        controller.clip_changed.connect(self._on_clip_changed)
+
+    def _browse_video(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open a video", self._start_folder(), VIDEO_FILTER)
+        if path:
+            self._controller.open(Path(path))
+
+    def _browse_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Open a folder of frames or a data set", self._start_folder())
+        if path:
+            self._controller.open(Path(path))
+
+    def _browse_masks(self) -> None:
+        session = self._controller.session
+        path = QFileDialog.getExistingDirectory(self, "Open a folder of masks", self._start_folder())
+        if path and session is not None:
+            self._controller.open(session.path, Path(path))
+
+    def _start_folder(self) -> str:
+        session = self._controller.session
+        return "" if session is None else str(session.path.parent)
+
+    def _on_clip_chosen(self, position: int) -> None:
+        self._controller.open(Path(self.clips.itemData(position)))
+
+    def _on_clip_changed(self) -> None:
+        session = self._controller.session
+        self.masks_button.setEnabled(session is not None)
+        if session is None:
+            return
+        clip = session.clip
+        num_frames, height, width = session.store.shape
+        self.clip_label.set_text(
+            f"{clip.source.name}: {num_frames} frames, {width} x {height}", tooltip=clip.source.path
+        )
+        self.masks_label.set_text(f"Masks: {clip.about_masks}", tooltip=session.masks or clip.source.path)
+        self._list_clips(Path(clip.source.path))
+
+    def _list_clips(self, current: Path) -> None:
+        """Offer the other clips of the data set the clip belongs to."""
+        self.clips.clear()
+        try:
+            dataset = find_dataset(current, "images") if current.is_dir() else None
+        except InputError:
+            dataset = None
+        folders = () if dataset is None else clip_folders(dataset)
+        for folder in folders:
+            self.clips.addItem(folder.name, str(folder))
+        if current in folders:
+            self.clips.setCurrentIndex(folders.index(current))
+        self.clips.setVisible(len(folders) > 1)
+
+
+class ModelSection(Section):
+    """Load a model, see which one predicts, go back to the one before.
+
+    Parameters
+    ----------
+    controller : ReviewController
+    parent : QWidget, optional
+    """
+
+    def __init__(self, controller: ReviewController, parent: QWidget | None = None) -> None:
+        super().__init__("Model", parent=parent)
+        self._controller = controller
+        self.name_label = ElidedLabel("No model: panels 3 and 4 show the frame alone.")
+        self.detail_label = ElidedLabel("")
+        self.detail_label.setVisible(False)
+        self.load_button = QPushButton("Load...")
+        self.load_button.setToolTip("A run folder, a checkpoint or a model folder")
+        self.back_button = QPushButton("Back to previous")
+        self.back_button.setEnabled(False)
+        self.body.addLayout(_row(self.load_button, self.back_button))
+        self.body.addWidget(self.name_label)
+        self.body.addWidget(self.detail_label)
+        self.load_button.clicked.connect(lambda: self._browse())
+        self.back_button.clicked.connect(lambda: controller.use_previous_model())
+        controller.model_changed.connect(self._on_model_changed)
+
+    def _browse(self) -> None:
+        model = self._controller.model
+        start = "" if model is None else str(model.path.parent)
+        path = QFileDialog.getExistingDirectory(self, "Load a model or run folder", start)
+        if path:
+            self._controller.load_model(Path(path))
+
+    def _on_model_changed(self) -> None:
+        model, previous = self._controller.model, self._controller.previous_model
+        if model is None:
+            return
+        predictor = model.predictor
+        self.name_label.set_text(predictor.name, tooltip=model.path)
+        self.detail_label.set_text(
+            f"{predictor.spec.model.network} on {predictor.device}, digest {predictor.digest[:8]}",
+            tooltip=predictor.digest,
+        )
+        self.detail_label.setVisible(True)
+        self.back_button.setEnabled(previous is not None)
+        self.back_button.setToolTip("" if previous is None else f"Use {previous.predictor.name} again")
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setSpacing(4)
+    for widget in widgets:
+        row.addWidget(widget)
+    return row
