@@ -1,7 +1,7 @@
 """Boundary metrics against MONAI and surface-distance, in one run.
 
-Run ``python benchmarks/metrics.py``. One pair of 960x540 masks with 8 classes; best of several repetitions in CPU
-time: the ratios count, milliseconds depend on the machine. No ratio is printed for scores that do not agree.
+Run ``python benchmarks/metrics.py``. One pair of 960x540 masks with 8 classes; best of several repetitions in
+CPU time: the ratios count, milliseconds depend on the machine. Scores that disagree end it without a table.
 """
 
 from __future__ import annotations

@@ -119,6 +119,8 @@ class GridHead(nn.Module):
         hidden = min(max(c_in // 2, _MIN_HIDDEN), _MAX_HIDDEN)
         self.cell_shape = (grid.cell_rows, grid.cell_cols)
         self.orient = nn.Conv2d(c_in, hidden, kernel_size=3, padding=1)
+        # On the cells, where it costs nothing: HOG is contrast-normalised too, and regresses faster this way.
+        self.norm = nn.BatchNorm2d(hidden)
         self.mix = nn.Conv2d(hidden, hidden, kernel_size=3, padding=1)
         self.block = nn.Conv2d(hidden, hidden, kernel_size=grid.block_cells)
         self.values = nn.Conv2d(hidden, grid.block_values, kernel_size=1)
@@ -126,7 +128,7 @@ class GridHead(nn.Module):
     def forward(self, tap_BCHW: Tensor) -> Tensor:
         """Predict descriptors (B, D)."""
         x = functional.relu(self.orient(tap_BCHW), inplace=True)
-        x = functional.adaptive_avg_pool2d(x, self.cell_shape)
+        x = self.norm(functional.adaptive_avg_pool2d(x, self.cell_shape))
         x = functional.relu(self.mix(x), inplace=True)
         x = functional.relu(self.block(x), inplace=True)
         # (B, values, block row, block col) -> (B, block row, block col, values): skimage's order.
