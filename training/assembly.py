@@ -84,7 +84,7 @@ def assemble(config: RunConfig, run: Path, *, resume: bool) -> Task:
     spec = ModelSpec(model=config.model, hog=config.hog, scheme=opened.dataset.scheme, data=config.data)
     device = choose_device(config.train.device)
     torch.manual_seed(config.train.seed)
-    network = network_of(spec).to(device)
+    network = to_device(network_of(spec), device)
     frames = FrameDataset(
         [Source(opened.dataset, split.train)],
         config.augment,
@@ -123,6 +123,11 @@ def assemble(config: RunConfig, run: Path, *, resume: bool) -> Task:
 
 def _watched(part: str, dataset: DataSet, samples: Sequence[Sample]) -> tuple[WatchedFrames, ...]:
     return (WatchedFrames(part, dataset, tuple(samples), selects=True),) if samples else ()
+
+
+def to_device(network: MultiTaskNetwork, device: torch.device) -> MultiTaskNetwork:
+    """Move a network, its convolutions laid out channels last as the loop's batches are."""
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def make_optimizer(network: MultiTaskNetwork, config: OptimizerConfig) -> torch.optim.Optimizer:

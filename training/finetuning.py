@@ -12,7 +12,7 @@ from napari_hogseg.inference.predictor import choose_device
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.checkpoint import ModelSpec, load_network, resolve_model_folder
 from napari_hogseg.runs.config import AugmentConfig, LossConfig, OptimizerConfig
-from training.assembly import make_loader, make_optimizer, refuse_existing_run, set_threads
+from training.assembly import make_loader, make_optimizer, refuse_existing_run, set_threads, to_device
 from training.loop import Task, WatchedFrames
 from training.selection import select_frames
 
@@ -80,7 +80,7 @@ def assemble_finetune(
     )
     streams = _streams(len(samples), len(frames), config)
     device = choose_device(config.device)
-    network = network.to(device)
+    network = to_device(network, device)
     schedule = OptimizerConfig(learning_rate=config.learning_rate, schedule="one-cycle")
     return Task(
         run=run,

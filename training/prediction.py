@@ -66,9 +66,12 @@ def draw_hog(source_path: Path, out: Path, orientations: int, cell_px: int) -> i
     folder = _new_folder(out / "hog")
 
     def pictures() -> Iterator[npt.NDArray[np.uint8]]:
+        white: float | None = None
         for frame_index, name in enumerate(source.frame_names):
             histogram = live.cell_histogram(source.frame(frame_index), orientations, cell_px)
-            picture = drawing.to_uint8(drawing.hog_picture(histogram, cell_px))
+            # The white point carries over from frame to frame, so the video does not flicker.
+            white = drawing.white_point(histogram, white)
+            picture = drawing.to_uint8(drawing.hog_picture(histogram, cell_px), white)
             imageio.imwrite(folder / f"{name}.png", picture)
             yield np.repeat(picture[..., None], 3, axis=2)
 

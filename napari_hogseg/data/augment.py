@@ -71,7 +71,7 @@ def resize_frame(frame_HWC: npt.NDArray[np.uint8], short_px: int) -> npt.NDArray
     -------
     (h, w, 3) uint8 ndarray
     """
-    height, width = input_size(*frame_HWC.shape[:2], short_px)
+    height, width = input_size(frame_HWC.shape[0], frame_HWC.shape[1], short_px)
     if (height, width) == frame_HWC.shape[:2]:
         return frame_HWC
     shrinks = height < frame_HWC.shape[0]

@@ -114,7 +114,8 @@ class Layout:
         table = np.full(max(256, int(raw.max()) + 1), IGNORE, np.uint8)
         for value, class_id in self.raw_to_class.items():
             table[value] = class_id
-        return table[raw]
+        ids: npt.NDArray[np.uint8] = table[raw]
+        return ids
 
 
 VOCALFOLDS = Layout(

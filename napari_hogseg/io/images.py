@@ -121,7 +121,7 @@ def _sixteen_bit(values: npt.NDArray[np.integer], path: Path) -> npt.NDArray[np.
 class _open:  # noqa: N801 - reads as a function
     """Open a picture with the decoders allowed, and turn every way it can be bad into one InputError."""
 
-    def __init__(self, path: Path, formats: Sequence[str]) -> None:
+    def __init__(self, path: Path, formats: tuple[str, ...]) -> None:
         self._path, self._formats = path, formats
 
     def __enter__(self) -> Image.Image:

@@ -1,0 +1,98 @@
+"""Training items and their order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import skimage.feature
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from napari_hogseg.data.layouts import open_dataset
+from napari_hogseg.data.torch_data import FrameDataset, Source, StepSampler, Stream
+from napari_hogseg.features.hog import HogParams
+from napari_hogseg.runs.config import AugmentConfig
+from tests.unit.data.trees import write_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOG = HogParams.preset("official-504")
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> FrameDataset:
+    dataset = open_dataset(write_tree(tmp_path, {"a": 5}))
+    params = AugmentConfig(crop_px=48, rotation=0.5, brightness=0.2)
+    return FrameDataset([Source(dataset, dataset.samples)], params, HOG, short_px=48, seed=3)
+
+
+def test_item_shapes(frames: FrameDataset) -> None:
+    item = frames[0, 1]
+    assert item["image"].shape == (3, 48, 48)
+    assert item["image"].dtype == torch.uint8
+    assert item["mask"].shape == (48, 48)
+    assert item["mask"].dtype == torch.int64
+    assert item["hog"].shape == (504,)
+    assert item["index"] == 1
+
+
+def test_hog_target_is_of_the_augmented_crop_and_not_all_zeros(frames: FrameDataset) -> None:
+    """The released code cast its target to integers, which made it all zeros."""
+    item = frames[2, 3]
+    crop = item["image"].permute(1, 2, 0).numpy()
+    resized = np.array(Image.fromarray(crop).resize((64, 128), Image.Resampling.BICUBIC))
+    expected = skimage.feature.hog(
+        resized, orientations=6, pixels_per_cell=(16, 16), cells_per_block=(2, 2), channel_axis=-1
+    )
+    np.testing.assert_allclose(item["hog"].numpy(), expected, atol=1e-6)
+    assert item["hog"].dtype == torch.float32
+    assert float(item["hog"].var()) > 1e-3
+
+
+def test_no_hog_is_computed_when_none_is_asked_for(tmp_path: Path) -> None:
+    dataset = open_dataset(write_tree(tmp_path, {"a": 1}))
+    frames = FrameDataset(
+        [Source(dataset, dataset.samples)], AugmentConfig(crop_px=48), None, short_px=48, seed=0
+    )
+    assert frames[0, 0]["hog"].numel() == 0
+
+
+def test_every_epoch_is_a_permutation_of_its_own() -> None:
+    keys = list(islice(Stream(10, 7, 1).keys(5, 0), 21))
+    epochs = [[index for epoch, index in keys if epoch == number] for number in range(3)]
+    assert all(sorted(epoch) == list(range(10, 17)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+@pytest.mark.parametrize("start", [0, 3, 7, 12])
+def test_a_walk_can_be_joined_anywhere(start: int) -> None:
+    whole = list(islice(Stream(0, 7, 1).keys(5, 0), 30))
+    assert list(islice(Stream(0, 7, 1).keys(5, start), 30 - start)) == whole[start:]
+
+
+def test_streams_share_each_batch() -> None:
+    sampler = StepSampler([Stream(0, 3, 2), Stream(3, 50, 6)], seed=0, first_step=0, num_steps=10)
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == 10
+    for batch in batches:
+        assert Counter(index < 3 for _, index in batch) == {True: 2, False: 6}
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_workers_and_resume_do_not_change_a_batch(frames: FrameDataset, num_workers: int) -> None:
+    def batches(first_step: int, workers: int) -> list[dict[str, torch.Tensor]]:
+        sampler = StepSampler([Stream(0, 5, 2)], seed=3, first_step=first_step, num_steps=6)
+        return list(DataLoader(frames, batch_sampler=sampler, num_workers=workers))
+
+    reference = batches(0, 0)
+    resumed = batches(4, num_workers)
+    assert len(resumed) == 2
+    for ours, theirs in zip(resumed, reference[4:], strict=True):
+        for name in ("image", "mask", "hog", "index"):
+            assert torch.equal(ours[name], theirs[name])
