@@ -1,8 +1,8 @@
 """What a reviewer painted: sparse masks over read-only ground truth, committed to a session folder.
 
-Owns the session folder (`session.toml`, `masks/<frame name>.png`) and nothing else on disk: a data set's own files
-are read through a callable and never written. When a commit happens is `mask_writer`'s part, showing and painting
-is `ui`'s. No Qt, no torch.
+Owns the session folder (`session.toml`, `masks/<frame name>.png`) and nothing else on disk: a data set's own
+files are read through a callable and never written. When a commit happens is `mask_writer`'s part, showing
+and painting is `ui`'s. No Qt, no torch.
 
 Legend: T frames, H rows, W columns; values are class ids of the scheme, 255 is ignore.
 """
@@ -10,6 +10,7 @@ Legend: T frames, H rows, W columns; values are class ids of the scheme, 255 is 
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 import tomllib
 from collections import OrderedDict
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tomli_w
+from PIL import Image
 
 from napari_hogseg.data.scheme import IGNORE, SCHEME_FILE, LabelScheme
 from napari_hogseg.io import atomic, images
@@ -118,8 +120,8 @@ class AnnotationStore:
         Session folder; made when missing. What an earlier session painted there is back at once.
     identity : SessionIdentity
     truth : callable, optional
-        `truth(frame_index) -> (H, W) uint8` class ids, or None where the frame has no mask; may raise InputError.
-        None: no frame has one.
+        `truth(frame_index) -> (H, W) uint8` class ids, or None where the frame has no mask; may raise
+        InputError. None: no frame has one.
     on_change : callable, optional
         Called without arguments, from any thread, when corrections or their saved state changed.
     settle_s : float
@@ -150,7 +152,7 @@ class AnnotationStore:
         self._edited = self._open_folder()
         self._writer = MaskWriter(self._snapshot, self._commit, self._notify, settle_s=settle_s)
 
-    # --- reading -----------------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------
 
     @property
     def scheme(self) -> LabelScheme:
@@ -192,7 +194,7 @@ class AnnotationStore:
             return self._blank() if mask is None else mask.copy()
 
     def problem(self, frame_index: int) -> InputError | None:
-        """Why a frame's mask cannot be read. Such a frame is locked: it cannot be painted, so nothing is lost."""
+        """Why a frame's mask cannot be read; such a frame cannot be painted, so nothing is lost."""
         self._load(frame_index)
         with self._lock:
             return self._problems.get(frame_index)
@@ -209,7 +211,7 @@ class AnnotationStore:
         if 0 <= frame_index < self.identity.num_frames:
             self._load(frame_index)
 
-    # --- painting ----------------------------------------------------------------------------------------------
+    # --- painting ---------------------------------------------------------------------------------
 
     def paint(self, frame_index: int, key: Any, values: npt.ArrayLike) -> None:  # noqa: ANN401 - numpy's own index type
         """Set part of one frame's mask; the frame is saved by itself soon after.
@@ -225,11 +227,13 @@ class AnnotationStore:
         Raises
         ------
         InputError
-            If the frame is locked because its mask cannot be read, or the store was closed.
+            If a value is no class, the frame is locked because its mask cannot be read, or the store was
+            closed.
         """
+        class_ids = self.scheme.check_mask(np.asarray(values, dtype=np.uint8), f"frame {frame_index}")
         self._load(frame_index)
         if self._writer.closed:
-            raise InputError("This clip was closed", where=self.folder, remedy="Open it again to paint on it.")
+            raise InputError("This clip was closed", where=self.folder, remedy="Open it again first.")
         with self._lock:
             problem = self._problems.get(frame_index)
             if problem is not None:
@@ -241,7 +245,7 @@ class AnnotationStore:
             mask = self._cache.get(frame_index)
             if mask is None:
                 mask = self._keep(frame_index, self._blank())
-            mask[key] = np.asarray(values, dtype=np.uint8)
+            mask[key] = class_ids
             self._edited.add(frame_index)
             self._unlabelled.discard(frame_index)
             # Inside the lock: once out of it, only a pending mask is safe from leaving the cache.
@@ -256,7 +260,7 @@ class AnnotationStore:
         """Save what is pending and end the writer thread; False if something could not be saved."""
         return self._writer.close(timeout_s)
 
-    # --- export ------------------------------------------------------------------------------------------------
+    # --- export -----------------------------------------------------------------------------------
 
     def export_training_set(
         self, folder: Path, source: FrameSource, frames: Iterable[int] | None = None
@@ -286,19 +290,19 @@ class AnnotationStore:
                 remedy="Paint on the mask of at least one frame first.",
             )
         clip = clip_name(source.name)
-        colors = self.scheme.color_table()
         for frame_index in chosen:
             name = self.identity.frame_names[frame_index]
             for kind in ("images", "masks"):
                 (folder / kind / clip).mkdir(parents=True, exist_ok=True)
-            images.write_image(folder / "images" / clip / f"{name}.png", source.frame(frame_index))
-            images.write_mask(folder / "masks" / clip / f"{name}.png", self.mask(frame_index), colors)
+            file = f"{clip}/{name}.png"
+            atomic.write_bytes(folder / "images" / file, _encode_png(source.frame(frame_index)))
+            images.write_mask(folder / "masks" / file, self.mask(frame_index), self.scheme.colors)
         # Last: the file that makes the folder a data set stands only beside a whole tree.
         atomic.write_text(folder / SCHEME_FILE, self.scheme.to_toml())
         sample_ids = tuple(f"{clip}/{self.identity.frame_names[frame_index]}" for frame_index in chosen)
         return CorrectionExport(folder, clip, chosen, sample_ids)
 
-    # --- inside ------------------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------
 
     def _blank(self) -> npt.NDArray[np.uint8]:
         return np.full((self.identity.height, self.identity.width), IGNORE, np.uint8)
@@ -325,7 +329,7 @@ class AnnotationStore:
         return {index for index, name in enumerate(self.identity.frame_names) if name in stored}
 
     def _load(self, frame_index: int) -> None:
-        """Bring a frame's mask into memory. The file is read outside the lock: painting never waits for a disk."""
+        """Bring a frame's mask into memory, read outside the lock: painting never waits for a disk."""
         with self._lock:
             if frame_index in self._cache:
                 self._cache.move_to_end(frame_index)
@@ -388,7 +392,7 @@ class AnnotationStore:
             truth = None  # an unreadable truth cannot tell; keep what the person painted
         same = np.array_equal(mask, self._blank() if truth is None else truth)
         if not same:
-            images.write_mask(path, mask, self.scheme.color_table())
+            images.write_mask(path, mask, self.scheme.colors)
             return
         path.unlink(missing_ok=True)
         with self._lock:
@@ -398,6 +402,12 @@ class AnnotationStore:
     def _notify(self) -> None:
         if self._on_change is not None:
             self._on_change()
+
+
+def _encode_png(frame_HWC: npt.NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(frame_HWC).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def size_error(found: tuple[int, ...], expected: tuple[int, int], where: object) -> InputError:
@@ -418,8 +428,8 @@ def clip_name(name: str) -> str:
 def session_folder(root: Path, source: Path, scheme: LabelScheme) -> Path:
     """Choose the session folder of a clip and a set of classes below `root`.
 
-    The digest is of the absolute path and the class names: two clips of one name, or one clip reviewed for two sets
-    of classes, never share a folder.
+    The digest is of the absolute path and the class names: two clips of one name, or one clip reviewed for
+    two sets of classes, never share a folder.
     """
     key = "\n".join([str(source.resolve()), *scheme.classes])
     return root / f"{clip_name(source.stem)}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
@@ -435,7 +445,8 @@ def _check_same_clip(path: Path, table: dict[str, Any]) -> None:
     differing = [key for key in table if key != "source" and found.get(key) != table[key]]
     if differing:
         raise InputError(
-            f"The corrections here belong to another clip ({found.get('source')}): {', '.join(differing)} differ",
+            f"The corrections here belong to another clip, {found.get('source')}: "
+            f"{', '.join(differing)} differ",
             where=path,
             remedy="Choose another session folder; nothing was changed here.",
         )

@@ -1,7 +1,7 @@
 """A clip to review: its frames, its classes and where its ground truth lies. Opens, never writes.
 
-Which mask belongs to which frame is decided here: by name, else by order where the numbers match. What raw mask
-values mean is the data-set layout's part.
+Which mask belongs to which frame is decided here: by name, else by order where the numbers match. What raw
+mask values mean is the data-set layout's part.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_hogseg.data.layouts import DataSet, open_dataset
+from napari_hogseg.data.layouts import PLAIN, DataSet, Layout, open_dataset
 from napari_hogseg.data.scheme import SCHEME_FILE, LabelScheme
 from napari_hogseg.io import images
 from napari_hogseg.io.errors import InputError
@@ -100,8 +100,8 @@ def open_clip(path: Path, masks: Path | None = None, scheme: LabelScheme | None 
     Parameters
     ----------
     path : Path
-        A video file, a folder of images, or a data set's root (then its first clip is taken). Frames that lie in
-        a data set's `images/` bring their masks along.
+        A video file, a folder of images, or a data set's root (then its first clip is taken). Frames that lie
+        in a data set's `images/` bring their masks along.
     masks : Path, optional
         Folder of masks; found by itself inside a data set.
     scheme : LabelScheme, optional
@@ -119,11 +119,13 @@ def open_clip(path: Path, masks: Path | None = None, scheme: LabelScheme | None 
     if dataset is not None:
         folder = path if path in clip_folders(dataset) else clip_folders(dataset)[0]
         return _from_dataset(dataset, folder)
-    return Clip(open_frames(path), scheme or UNNAMED, named=False, truth=None, num_masks=0, about_masks="none")
+    return Clip(
+        open_frames(path), scheme or UNNAMED, named=False, truth=None, num_masks=0, about_masks="none"
+    )
 
 
 def find_dataset(path: Path, part: str) -> DataSet | None:
-    """Find the data set that `path` is the root of, or lies in below its `images` or `masks` folder (`part`)."""
+    """Find the data set that `path` is the root of or lies in, below its `part`: `images` or `masks`."""
     roots = [path] if (path / "images").is_dir() else []
     roots += [parent.parent for parent in (path, *path.parents) if parent.name == part]
     for root in roots:
@@ -137,7 +139,9 @@ def find_dataset(path: Path, part: str) -> DataSet | None:
 
 def _from_dataset(dataset: DataSet, folder: Path) -> Clip:
     source = open_frames(folder)
-    samples = {sample.image_path.stem: sample for sample in dataset.samples if sample.image_path.parent == folder}
+    samples = {
+        sample.image_path.stem: sample for sample in dataset.samples if sample.image_path.parent == folder
+    }
     paths = {
         index: samples[name].mask_path
         for index, name in enumerate(source.frame_names)
@@ -145,32 +149,41 @@ def _from_dataset(dataset: DataSet, folder: Path) -> Clip:
     }
     files = MaskFiles({i: p for i, p in paths.items() if p is not None}, dataset.layout.to_class_ids)
     about = f"{len(files.paths)} masks of data set '{dataset.layout.name}'"
-    return Clip(source, dataset.scheme, named=True, truth=files, num_masks=len(files.paths), about_masks=about)
+    return Clip(
+        source, dataset.scheme, named=True, truth=files, num_masks=len(files.paths), about_masks=about
+    )
 
 
 def _with_mask_folder(source: FrameSource, folder: Path, scheme: LabelScheme | None) -> Clip:
     if not folder.is_dir():
         raise InputError("No such folder of masks", where=folder, remedy="Check the path.")
     try:
-        paths = pair_masks(source.frame_names, [p for p in images.list_images(folder) if p.suffix == ".png"], folder)
-        dataset = find_dataset(folder, "masks")
-        if dataset is not None:
-            named, to_class_ids = dataset.scheme, dataset.layout.to_class_ids
-        else:
-            found = next((p / SCHEME_FILE for p in (folder, folder.parent) if (p / SCHEME_FILE).is_file()), None)
-            named = LabelScheme.read(found) if found is not None else None
-            to_class_ids = (named or scheme or UNNAMED).check_mask
+        masks = [path for path in images.list_images(folder) if path.suffix.lower() == ".png"]
+        paths = pair_masks(source.frame_names, masks, folder)
+        layout = _mask_layout(folder)
     except InputError:
         source.close()
         raise
+    chosen = layout or Layout(name="plain masks", scheme=scheme or UNNAMED)
     return Clip(
         source,
-        named or scheme or UNNAMED,
-        named=named is not None,
-        truth=MaskFiles(paths, to_class_ids),
+        chosen.scheme,
+        named=layout is not None,
+        truth=MaskFiles(paths, chosen.to_class_ids),
         num_masks=len(paths),
         about_masks=f"{len(paths)} masks in {folder.name}",
     )
+
+
+def _mask_layout(folder: Path) -> Layout | None:
+    """Find what the values of a mask folder mean; None where nothing beside it says so."""
+    dataset = find_dataset(folder, "masks")
+    if dataset is not None:
+        return dataset.layout
+    for place in (folder, folder.parent):
+        if (place / SCHEME_FILE).is_file():
+            return Layout(name=PLAIN, scheme=LabelScheme.read(place / SCHEME_FILE))
+    return None
 
 
 def pair_masks(frame_names: list[str], masks: list[Path], folder: Path) -> dict[int, Path]:

@@ -1,4 +1,4 @@
-"""The thread that makes painted masks durable: in the order they were touched, again and again until it works.
+"""The thread that makes painted masks durable: in the order of their changes, until it works.
 
 Knows frames by index only; what is written, and where, is the store's part.
 """

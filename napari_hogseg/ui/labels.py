@@ -1,7 +1,7 @@
 """Display labels: what a napari Labels layer holds for a mask of class ids, and the colours of both.
 
-Display label = class id + 1, and 0 for ignore: the eraser thus means "unlabelled". uint8 wraps around, so adding and
-subtracting one does it, 255 included. This is the only place that converts.
+Display label = class id + 1, and 0 for ignore: the eraser thus means "unlabelled". uint8 wraps around, so
+adding and subtracting one does it, 255 included. This is the only place that converts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.colormaps import CyclicLabelColormap
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics.error_map import CORRECT, MISSED, SPURIOUS
@@ -40,23 +40,30 @@ def to_class_ids(labels: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     return np.asarray(labels).astype(np.uint8) - np.uint8(1)
 
 
-def display_colormap(scheme: LabelScheme) -> DirectLabelColormap:
-    """Colormap of display labels; make it once and share it, it is slow to build."""
-    colors = {class_id + 1: _rgba(color) for class_id, color in enumerate(scheme.colors)}
-    return DirectLabelColormap(color_dict={None: _CLEAR, 0: _CLEAR, **colors})
+def display_colormap(scheme: LabelScheme) -> CyclicLabelColormap:
+    """Make the colormap of display labels; share it between layers."""
+    return _colormap({class_id + 1: color for class_id, color in enumerate(scheme.colors)})
 
 
-def error_colormap() -> DirectLabelColormap:
-    """Colormap of a boundary error map."""
-    colors = {kind: _rgba(color) for kind, (_, color) in ERROR_COLORS.items()}
-    return DirectLabelColormap(color_dict={None: _CLEAR, 0: _CLEAR, **colors})
+def error_colormap() -> CyclicLabelColormap:
+    """Make the colormap of a boundary error map."""
+    return _colormap({kind: color for kind, (_, color) in ERROR_COLORS.items()})
+
+
+def _colormap(colors: dict[int, Color]) -> CyclicLabelColormap:
+    # One colour for every uint8 value, so nothing cycles. napari's direct colormap would show the same, but
+    # compiles numba code on its first use: two seconds on the GUI thread.
+    table = np.zeros((256, 4), np.float32)
+    for value, color in colors.items():
+        table[value] = (*(channel / 255 for channel in color), 1.0)
+    return CyclicLabelColormap(colors=table)
 
 
 class EditableMasks:
     """An `AnnotationStore` as the `(T, H, W) uint8` display labels of a napari Labels layer.
 
-    Painting, filling, undo and redo all write through `__setitem__`, whichever frame they touch, so no event has to
-    be watched to keep the store right.
+    Painting, filling, undo and redo all write through `__setitem__`, whichever frame they touch, so no event
+    has to be watched to keep the store right.
 
     Parameters
     ----------
@@ -102,7 +109,9 @@ class EditableMasks:
         labels = np.zeros(frames.shape, np.uint8)
         for index in np.unique(frames):
             here = frames == index
-            labels[here] = to_display(self.store.mask(self._wrap(index)))[tuple(part[here] for part in pixels)]
+            labels[here] = to_display(self.store.mask(self._wrap(index)))[
+                tuple(part[here] for part in pixels)
+            ]
         return labels
 
     def __setitem__(self, key: Any, value: Any) -> None:  # noqa: ANN401 - numpy's own index type
@@ -135,14 +144,6 @@ class EditableMasks:
     def _wrap(self, frame_index: int | np.integer[Any]) -> int:
         index = int(frame_index)
         return index + self.shape[0] if index < 0 else index
-
-
-_CLEAR = (0.0, 0.0, 0.0, 0.0)
-
-
-def _rgba(color: Color) -> tuple[float, float, float, float]:
-    red, green, blue = color
-    return red / 255, green / 255, blue / 255, 1.0
 
 
 def _split_key(key: Any) -> tuple[Any, tuple[Any, ...]]:  # noqa: ANN401 - numpy's own index type

@@ -1,7 +1,7 @@
 """Latest-only work off the GUI thread, and the stopwatch that shows how long we held the GUI thread.
 
-A worker has one slot: what is submitted while it is busy replaces what waits. What the work is, and whether a result
-is still wanted when it arrives, is the caller's part; a token travels with it for that.
+A worker has one slot: what is submitted while it is busy replaces what waits. What the work is, and whether a
+result is still wanted when it arrives, is the caller's part; a token travels with it for that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from qtpy.QtCore import QObject, Signal
 
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-R = TypeVar("R")
-S = TypeVar("S")
+MethodT = TypeVar("MethodT", bound="Callable[..., Any]")
 
 
 class LatestWorker(QObject):
@@ -109,7 +107,7 @@ class LatestWorker(QObject):
             self._send(self.failed, token, error)
         except MemoryError:
             self._send(self.failed, token, InputError("Not enough memory", where=self._name))
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the last line of defence, see `failed`
             _LOG.exception("%s failed", self._name)
             wrapped = InputError(
                 f"{type(error).__name__}: {error}", where=self._name, remedy="The log has the details."
@@ -149,18 +147,18 @@ class Stopwatch:
 GUI_CALLS = Stopwatch()
 
 
-def on_gui_thread(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Time a slot or event handler of ours into `GUI_CALLS`; every entry point on the GUI thread carries it."""
+def on_gui_thread(method: MethodT) -> MethodT:
+    """Time a slot or event handler of ours into `GUI_CALLS`; entry points on the GUI thread carry it."""
 
     @functools.wraps(method)
-    def timed(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+    def timed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the wrapped method's own
         begin_s = time.perf_counter()
         try:
-            return method(self, *args, **kwargs)
+            return method(*args, **kwargs)
         finally:
             GUI_CALLS.add(method.__qualname__, time.perf_counter() - begin_s)
 
-    return timed
+    return cast("MethodT", timed)
 
 
 @dataclass(frozen=True)
@@ -174,8 +172,9 @@ class Token:
 class LiveChannel(QObject):
     """One product, computed for the newest request; results of an older generation are dropped.
 
-    A generation ends with `invalidate`: when the clip, the parameters or the model change. Requests of one generation
-    may overtake each other only by replacing what waits, so results arrive in the order of the requests.
+    A generation ends with `invalidate`: when the clip, the parameters or the model change. Requests of one
+    generation may overtake each other only by replacing what waits, so results arrive in the order of the
+    requests.
 
     Parameters
     ----------

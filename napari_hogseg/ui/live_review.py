@@ -3,9 +3,9 @@
     step -> frame + HOG -> prediction -> comparison with the ground truth
                  painting (debounced) -> comparison
 
-Each arrow is a latest-only channel with a thread of its own, so a slow model never holds up frame and HOG. While the
-slider moves, a panel keeps showing its last whole pair: a prediction is only ever drawn on the frame it was made for.
-Pixels are computed in `products` and written in `review_layers`.
+Each arrow is a latest-only channel with a thread of its own, so a slow model never holds up frame and HOG.
+While the slider moves, a panel keeps showing its last whole pair: a prediction is only ever drawn on the
+frame it was made for. Pixels are computed in `products` and written in `review_layers`.
 """
 
 from __future__ import annotations
@@ -64,9 +64,10 @@ class LiveState:
 
 @dataclass(frozen=True, eq=False)
 class PredictedFrame:
-    """A prediction with the frame it was made for."""
+    """A prediction with the frame it was made for and the digest of the model that made it."""
 
     view: FrameView
+    digest: str
     class_ids: npt.NDArray[np.uint8] = field(repr=False)
 
 
@@ -75,7 +76,7 @@ class LiveReview(QObject):
 
     Parameters
     ----------
-    source_renderer : FrameRenderer
+    renderer : FrameRenderer
     store : AnnotationStore
     layers : ReviewLayers
     parent : QObject, optional
@@ -120,7 +121,7 @@ class LiveReview(QObject):
         """Whether anything is on its way for the newest request."""
         return self._frames.busy or self._predictions.busy or self._comparisons.busy
 
-    # --- what changes ------------------------------------------------------------------------------------------
+    # --- what changes -----------------------------------------------------------------------------
 
     def show_frame(self, frame_index: int) -> None:
         """Compute for this frame from now on."""
@@ -143,8 +144,8 @@ class LiveReview(QObject):
         self._set_state(predicted=None, prediction_error=None, scores=None)
         if self._view is not None:
             # The old model's pixels go at once: they must not be taken for the new one's.
-            self._layers.show(PREDICTION, self._view.frame_HWC, None)
-            self._layers.show(ERRORS, self._view.frame_HWC, None)
+            self._layers.show(PREDICTION, self._view.frame, None)
+            self._layers.show(ERRORS, self._view.frame, None)
             self._predict(self._view)
 
     def painted(self, frame_index: int) -> None:
@@ -158,13 +159,13 @@ class LiveReview(QObject):
         for channel in (self._frames, self._predictions, self._comparisons):
             channel.close()
 
-    # --- results -----------------------------------------------------------------------------------------------
+    # --- results ----------------------------------------------------------------------------------
 
     @on_gui_thread
     def _on_frame(self, view: FrameView) -> None:
         self._view = view
-        self._layers.show(TRUTH, view.frame_HWC, None)
-        self._layers.show(HOG, view.frame_HWC, view.hog_HW)
+        self._layers.show(TRUTH, view.frame, None)
+        self._layers.show(HOG, view.frame, view.hog_map)
         self._set_state(shown=view.frame_index, frame_error=None)
         self._predict(view)
 
@@ -180,17 +181,17 @@ class LiveReview(QObject):
     def _predict(self, view: FrameView) -> None:
         predictor = self._predictor
         if predictor is None:
-            self._layers.show(PREDICTION, view.frame_HWC, None)
-            self._layers.show(ERRORS, view.frame_HWC, None)
+            self._layers.show(PREDICTION, view.frame, None)
+            self._layers.show(ERRORS, view.frame, None)
             self._set_state()
             return
         cached = self._cache.get((predictor.digest, view.frame_index))
         if cached is not None:
             self._predictions.invalidate()  # a prediction on its way is for a frame we have left
-            self._on_prediction(PredictedFrame(view, cached))
+            self._on_prediction(PredictedFrame(view, predictor.digest, cached))
             return
         self._predictions.request(
-            view.frame_index, lambda: PredictedFrame(view, predictor.predict(view.frame_HWC))
+            view.frame_index, lambda: PredictedFrame(view, predictor.digest, predictor.predict(view.frame))
         )
         self._set_state()
 
@@ -198,13 +199,12 @@ class LiveReview(QObject):
     def _on_prediction(self, predicted: PredictedFrame) -> None:
         self._predicted = predicted
         self._remember(predicted)
-        self._layers.show(PREDICTION, predicted.view.frame_HWC, to_display(predicted.class_ids))
+        self._layers.show(PREDICTION, predicted.view.frame, to_display(predicted.class_ids))
         self._set_state(predicted=predicted.view.frame_index, prediction_error=None)
         self._compare()
 
     def _remember(self, predicted: PredictedFrame) -> None:
-        assert self._predictor is not None
-        key = (self._predictor.digest, predicted.view.frame_index)
+        key = (predicted.digest, predicted.view.frame_index)
         self._cache[key] = predicted.class_ids
         self._cache.move_to_end(key)
         while len(self._cache) > CACHE_PREDICTIONS:
@@ -213,8 +213,8 @@ class LiveReview(QObject):
     def _on_prediction_failed(self, _frame_index: object, error: InputError) -> None:
         self._predicted = None
         if self._view is not None:
-            self._layers.show(PREDICTION, self._view.frame_HWC, None)
-            self._layers.show(ERRORS, self._view.frame_HWC, None)
+            self._layers.show(PREDICTION, self._view.frame, None)
+            self._layers.show(ERRORS, self._view.frame, None)
         self._set_state(predicted=None, prediction_error=error, scores=None)
 
     def _on_painting_settled(self) -> None:
@@ -228,13 +228,14 @@ class LiveReview(QObject):
         note = self._why_not_compare(frame_index, predictor)
         if note:
             self._comparisons.invalidate()
-            self._layers.show(ERRORS, predicted.view.frame_HWC, None)
+            self._layers.show(ERRORS, predicted.view.frame, None)
             self._set_state(scores=None, mask_note=note)
             return
         truth, class_ids = self._store.mask(frame_index), predicted.class_ids
         num_classes = self._store.scheme.num_classes
         self._comparisons.request(
-            frame_index, lambda: (predicted, compare(frame_index, class_ids, truth, num_classes, TOLERANCE_PX))
+            frame_index,
+            lambda: (predicted, compare(frame_index, class_ids, truth, num_classes, TOLERANCE_PX)),
         )
         self._set_state(mask_note="")
 
@@ -252,7 +253,7 @@ class LiveReview(QObject):
     @on_gui_thread
     def _on_comparison(self, result: tuple[PredictedFrame, Comparison]) -> None:
         predicted, comparison = result
-        self._layers.show(ERRORS, predicted.view.frame_HWC, comparison.error_map)
+        self._layers.show(ERRORS, predicted.view.frame, comparison.error_map)
         current = comparison.frame_index == self.state.frame_index
         self._set_state(scores=comparison.scores if current else None)
 

@@ -1,8 +1,9 @@
-"""The panels side by side: which layers stand in which cell of napari's grid, whatever the user adds or moves.
+"""The panels side by side: which layers stand in which cell of the grid, whatever the user adds.
 
-A panel is a pair, a backdrop and an overlay. The grid puts `STRIDE` layers of the list into a cell, so one foreign
-layer in between would shift every pair after it: after each change of the list the panels move to its bottom, in
-their order, and foreign layers to the end, into cells of their own. What the layers show is not this module's part.
+A panel is a pair, a backdrop and an overlay. The grid puts `STRIDE` layers of the list into a cell, so one
+foreign layer in between would shift every pair after it: after each change of the list the panels move to its
+bottom, in their order, and foreign layers to the end, into cells of their own. What the layers show is not
+this module's part.
 """
 
 from __future__ import annotations
@@ -34,17 +35,23 @@ class Panel:
     key : str
         What the program calls it.
     backdrop, overlay : Layer
-        The overlay is drawn on the backdrop; its name is the panel's title.
+        The overlay is drawn on the backdrop; its name is the panel's title. No overlay: a clip is being
+        closed.
     """
 
     key: str
     backdrop: Layer
-    overlay: Layer
+    overlay: Layer | None
 
     @property
-    def layers(self) -> tuple[Layer, Layer]:
+    def top(self) -> Layer:
+        """The layer that is seen: the overlay where there is one."""
+        return self.backdrop if self.overlay is None else self.overlay
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
         """Bottom first."""
-        return self.backdrop, self.overlay
+        return (self.backdrop,) if self.overlay is None else (self.backdrop, self.overlay)
 
 
 class PanelGrid(QObject):
@@ -91,10 +98,31 @@ class PanelGrid(QObject):
         """Add a panel whose layers are in the viewer; `order` ranks all keys."""
         self._panels[panel.key] = panel
         self._order = order
-        panel.overlay.name_overlay.visible = True
+        self._show_title(panel)
         self._timer.start()
 
-    def set_visible(self, key: str, visible: bool) -> None:  # noqa: FBT001 - the value of a checkbox
+    def set_overlay(self, key: str, overlay: Layer | None) -> None:
+        """Exchange a panel's overlay: the old layer leaves the viewer, the new one enters."""
+        panel = self._panels[key]
+        self._busy = True
+        try:
+            if panel.overlay is not None and panel.overlay in self._viewer.layers:
+                self._viewer.layers.remove(panel.overlay)
+            panel.overlay = overlay
+            if overlay is not None:
+                overlay.visible = panel.backdrop.visible
+                # At its place at once: appended, it would stand in another panel's cell for a turn.
+                self._viewer.layers.insert(self._viewer.layers.index(panel.backdrop) + 1, overlay)
+                self._show_title(panel)
+        finally:
+            self._busy = False
+        self._timer.start()
+
+    def _show_title(self, panel: Panel) -> None:
+        if panel.overlay is not None:
+            panel.overlay.name_overlay.visible = True
+
+    def set_visible(self, key: str, *, visible: bool) -> None:
         """Show or hide a panel; the others close the gap."""
         panel = self._panels.get(key)
         if panel is not None:
@@ -162,7 +190,10 @@ class PanelGrid(QObject):
             if removed in panel.layers:
                 del self._panels[key]
                 partner = panel.backdrop if removed is panel.overlay else panel.overlay
-                # Not now: napari is inside its own removal, and a selection of several may hold the partner too.
+                if partner is None:
+                    continue
+                # Not now: napari is inside its own removal, and a selection of several may hold the partner
+                # too.
                 QTimer.singleShot(0, partial(self._remove, partner))
                 self.closed.emit(key)
         self._timer.start()

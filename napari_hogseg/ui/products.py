@@ -1,4 +1,4 @@
-"""What is computed for one frame: its HOG picture, its prediction's errors and its scores. Pure functions, no Qt.
+"""What is computed for one frame: its HOG picture, its prediction's errors and its scores. No Qt.
 
 They run in worker threads on arrays that nobody else writes.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from napari.layers import Image, Labels
 
 from napari_hogseg.data.scheme import IGNORE
 from napari_hogseg.features.drawing import hog_picture, to_uint8, white_point
@@ -29,7 +30,7 @@ PREFETCH_MASKS = 3
 
 @dataclass(frozen=True)
 class HogSettings:
-    """The HOG map on screen; it is taken at the frame's own size, whatever the network's target resizes to."""
+    """The HOG map on screen, taken at the frame's own size, whatever the network's target resizes to."""
 
     orientations: int = 6
     cell_px: int = 16
@@ -42,19 +43,19 @@ class FrameView:
     Attributes
     ----------
     frame_index : int
-    frame_HWC : (H, W, 3) uint8 ndarray
-    hog_HW : (H, W) uint8 ndarray or None
+    frame : (H, W, 3) uint8 ndarray
+    hog_map : (H, W) uint8 ndarray or None
         Picture of the cell histograms, 255 the strongest stroke; zero beyond the last whole cell.
     """
 
     frame_index: int
-    frame_HWC: npt.NDArray[np.uint8]
-    hog_HW: npt.NDArray[np.uint8] | None
+    frame: npt.NDArray[np.uint8]
+    hog_map: npt.NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Agreement of prediction and ground truth on one frame; tuples run over the classes, NaN where absent."""
+    """Agreement of prediction and ground truth on one frame; tuples over the classes, NaN where absent."""
 
     iou: tuple[float, ...]
     boundary_iou: tuple[float, ...]
@@ -97,14 +98,39 @@ class FrameRenderer:
         return FrameView(frame_index, frame_HWC, picture)
 
     def _draw(self, frame_HWC: npt.NDArray[np.uint8], hog: HogSettings) -> npt.NDArray[np.uint8]:
-        histogram = cell_histogram(frame_HWC, hog.orientations, hog.cell_px)
-        self._white = white_point(histogram, self._white)
-        picture = to_uint8(hog_picture(histogram, hog.cell_px), self._white)
-        if picture.shape == frame_HWC.shape[:2]:
-            return picture
-        canvas = np.zeros(frame_HWC.shape[:2], np.uint8)
-        canvas[: picture.shape[0], : picture.shape[1]] = picture
-        return canvas
+        picture, self._white = draw_hog(frame_HWC, hog, self._white)
+        return picture
+
+
+def draw_hog(
+    frame_HWC: npt.NDArray[np.uint8], hog: HogSettings, white: float | None
+) -> tuple[npt.NDArray[np.uint8], float]:
+    """Draw a frame's HOG map at the frame's size.
+
+    Returns
+    -------
+    (H, W) uint8 ndarray, float
+        The picture, and the white to give for the next frame of the video.
+    """
+    histogram = cell_histogram(frame_HWC, hog.orientations, hog.cell_px)
+    white = white_point(histogram, white)
+    picture = to_uint8(hog_picture(histogram, hog.cell_px), white)
+    if picture.shape == frame_HWC.shape[:2]:
+        return picture, white
+    canvas = np.zeros(frame_HWC.shape[:2], np.uint8)
+    canvas[: picture.shape[0], : picture.shape[1]] = picture
+    return canvas, white
+
+
+def warm_up() -> None:
+    """Pay first-time costs before a clip is opened; meant for a thread.
+
+    The HOG kernels are compiled (seconds, once on a machine), and napari imports pandas and more with its
+    first layers.
+    """
+    Labels(np.zeros((8, 8), np.uint8))
+    Image(np.zeros((8, 8, 3), np.uint8), rgb=True)
+    draw_hog(np.zeros((32, 32, 3), np.uint8), HogSettings(), None)
 
 
 def compare(

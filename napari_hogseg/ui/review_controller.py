@@ -1,16 +1,17 @@
-"""The review behind the dock: opening clips and models, painting, and what must happen when the window closes.
+"""The review behind the dock: opening clips and models, painting, closing.
 
-Owns the life of clip, store, layers and live computing in one viewer. Widgets are in the dock's sections, which call
-the methods here and listen to the signals; nothing here knows a widget.
+Owns the life of clip, store, layers and live computing in one viewer. Widgets are in the dock's sections,
+which call the methods here and listen to the signals; nothing here knows a widget.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -23,12 +24,16 @@ from napari_hogseg.ui.labels import EditableMasks
 from napari_hogseg.ui.live import LiveChannel, on_gui_thread
 from napari_hogseg.ui.live_review import LiveReview, LiveState
 from napari_hogseg.ui.panels import PanelGrid
-from napari_hogseg.ui.products import FrameRenderer, HogSettings
+from napari_hogseg.ui.products import FrameRenderer, HogSettings, warm_up
 from napari_hogseg.ui.review_layers import HOG, ReviewLayers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.layers import Labels
     from napari.viewer import Viewer
+
+    from napari_hogseg.data.scheme import LabelScheme
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,7 +54,6 @@ class Session:
     masks: Path | None
     clip: Clip
     store: AnnotationStore
-    layers: ReviewLayers
     live: LiveReview
 
 
@@ -91,17 +95,22 @@ class ReviewController(QObject):
     panel_closed = Signal(str)
     _store_changed = Signal()
 
-    def __init__(self, viewer: Viewer, sessions_root: Path | None = None, parent: QObject | None = None) -> None:
+    def __init__(
+        self, viewer: Viewer, sessions_root: Path | None = None, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self.viewer = viewer
         self.sessions_root = sessions_root or default_sessions_root()
         self.session: Session | None = None
+        self._opening: Session | None = None
         self.model: LoadedModel | None = None
         self.previous_model: LoadedModel | None = None
         self.hog = HogSettings()
         self._closed = False
         self.grid = PanelGrid(viewer, self)
         self.grid.closed.connect(self.panel_closed)
+        self.layers = ReviewLayers(viewer, self.grid, self)
+        self.layers.opened.connect(self._on_layers_opened)
         self._clips = self._channel("opening", self._on_clip_opened)
         self._stores = self._channel("opening corrections", self._on_store_opened)
         self._models = self._channel("loading the model", self._on_model_loaded)
@@ -110,14 +119,16 @@ class ReviewController(QObject):
         self._coalesce.timeout.connect(self.corrections_changed)
         self._store_changed.connect(self._on_store_changed)
         viewer.dims.events.current_step.connect(self._on_step)
+        self._warming = threading.Thread(target=warm_up, name="hogseg-warm-up", daemon=True)
+        self._warming.start()
 
-    def _channel(self, name: str, on_ready: object) -> LiveChannel:
+    def _channel(self, name: str, on_ready: Callable[[Any], None]) -> LiveChannel:
         channel = LiveChannel(name, self)
         channel.ready.connect(on_ready)
         channel.failed.connect(self._on_failed)
         return channel
 
-    # --- clips -------------------------------------------------------------------------------------------------
+    # --- clips ------------------------------------------------------------------------------------
 
     def open(self, path: Path, masks: Path | None = None) -> None:
         """Open a clip in the background; the one on screen stays until the new one is there.
@@ -138,7 +149,7 @@ class ReviewController(QObject):
     @on_gui_thread
     def _on_clip_opened(self, opened: tuple[Path, Path | None, Clip]) -> None:
         path, masks, clip = opened
-        old = self.session
+        old = self.session or self._opening
         self._take_down()
         folder = session_folder(self.sessions_root, Path(clip.source.path), clip.scheme)
         job = partial(_swap_stores, old, clip, folder, self._store_changed.emit)
@@ -147,20 +158,22 @@ class ReviewController(QObject):
     @on_gui_thread
     def _on_store_opened(self, opened: tuple[Path, Path | None, Clip, AnnotationStore]) -> None:
         path, masks, clip, store = opened
-        editable = EditableMasks(store, self._on_painted, self._on_refused)
-        layers = ReviewLayers(self.viewer, self.grid, editable, clip.scheme, self)
-        live = LiveReview(FrameRenderer(clip.source, store), store, layers, self)
+        live = LiveReview(FrameRenderer(clip.source, store), store, self.layers, self)
         live.state_changed.connect(self._on_live_state)
-        self.session = Session(path, masks, clip, store, layers, live)
-        self._show_session()
+        self._opening = Session(path, masks, clip, store, live)
+        self.layers.open(EditableMasks(store, self._on_painted, self._on_refused), clip.scheme)
 
-    def _show_session(self) -> None:
-        session = self.session
-        assert session is not None
+    @on_gui_thread
+    def _on_layers_opened(self) -> None:
+        session, self._opening = self._opening, None
+        if session is None:
+            return
+        self.session = session
         self._bind_truth_layer()
         self.viewer.canvas.grid.enabled = True
         self.viewer.dims.set_current_step(0, 0)
-        self.viewer.reset_view()
+        # Once napari has laid out the grid's cells: before that it fits one view of the whole canvas.
+        QTimer.singleShot(100, self._fit_view)
         session.live.set_hog(self.hog)
         session.live.set_predictor(None if self.model is None else self.model.predictor)
         session.live.show_frame(self._frame_index())
@@ -168,16 +181,21 @@ class ReviewController(QObject):
         self.clip_changed.emit()
         self.corrections_changed.emit()
 
-    def _take_down(self) -> None:
-        """Remove layers and live computing of the clip on screen; its store and source are closed elsewhere."""
-        session, self.session = self.session, None
-        if session is not None:
-            session.live.close()
-            session.live.deleteLater()
-            session.layers.close()
-            session.layers.deleteLater()
+    @on_gui_thread
+    def _fit_view(self) -> None:
+        if self.session is not None and not self._closed:
+            self.viewer.reset_view(margin=0.02)
 
-    # --- model -------------------------------------------------------------------------------------------------
+    def _take_down(self) -> None:
+        """End live computing and painting of the clip on screen; its store is closed elsewhere."""
+        for session in (self.session, self._opening):
+            if session is not None:
+                session.live.close()
+                session.live.deleteLater()
+        self.session = self._opening = None
+        self.layers.close_truth()
+
+    # --- model ------------------------------------------------------------------------------------
 
     def load_model(self, path: Path) -> None:
         """Load a model in the background; the one in use predicts until then and stays one click away."""
@@ -206,7 +224,7 @@ class ReviewController(QObject):
         if differs and not session.clip.named and not session.store.edited_frames:
             self.open(session.path, session.masks)  # nobody named the classes yet: the model does
 
-    # --- what is shown -----------------------------------------------------------------------------------------
+    # --- what is shown ----------------------------------------------------------------------------
 
     def set_hog(self, hog: HogSettings) -> None:
         """Draw HOG maps with other parameters."""
@@ -214,16 +232,16 @@ class ReviewController(QObject):
         if self.session is not None:
             self.session.live.set_hog(hog)
 
-    def set_panel_visible(self, key: str, visible: bool) -> None:  # noqa: FBT001 - the value of a checkbox
+    def set_panel_visible(self, key: str, *, visible: bool) -> None:
         """Show or hide a panel; one whose layers were deleted is made anew."""
         session = self.session
         if session is None:
             return
         if visible and self.grid.get(key) is None:
-            session.layers.make(key)
+            self.layers.make(key)
             self._bind_truth_layer()
             session.live.show_frame(self._frame_index())
-        self.grid.set_visible(key, visible)
+        self.grid.set_visible(key, visible=visible)
         if key == HOG:
             session.live.set_hog(self.hog if visible else None)
 
@@ -251,9 +269,9 @@ class ReviewController(QObject):
     @property
     def truth_layer(self) -> Labels | None:
         """The layer one paints on."""
-        return None if self.session is None else self.session.layers.truth
+        return None if self.session is None else self.layers.truth
 
-    # --- fine-tuning (the panel's provider) --------------------------------------------------------------------
+    # --- fine-tuning (the panel's provider) -------------------------------------------------------
 
     def base_model(self) -> Path | None:
         """Model folder a fine-tune starts from."""
@@ -270,7 +288,7 @@ class ReviewController(QObject):
             raise InputError("No clip is open", remedy="Open a video or an image folder first.")
         return session.store.export_training_set(folder, session.clip.source)
 
-    # --- events ------------------------------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------
 
     def _frame_index(self) -> int:
         num_frames = 1 if self.session is None else self.session.store.shape[0]
@@ -285,8 +303,8 @@ class ReviewController(QObject):
             self._lock_unusable(session)
 
     def _lock_unusable(self, session: Session) -> None:
-        """Nothing can be painted on a frame whose mask file cannot be used: it would replace what we cannot read."""
-        layer = session.layers.truth
+        """Forbid painting where the mask file cannot be used: it would replace what we cannot read."""
+        layer = self.layers.truth
         usable = session.store.problem(self._frame_index()) is None
         if layer is not None and layer.editable != usable:
             layer.editable = usable
@@ -323,7 +341,8 @@ class ReviewController(QObject):
         layer.events.selected_label.connect(self._on_class_changed)
         layer.events.mode.connect(self._on_class_changed)
         for class_id in range(min(9, session.clip.scheme.num_classes)):
-            # On this layer only; napari's own tools keep their letters (P paint, E erase, F fill, L pick, Z pan).
+            # On this layer only; napari's own tools keep their letters (P paint, E erase, F fill, L pick, Z
+            # pan).
             layer.bind_key(str(class_id + 1), partial(self._on_class_key, class_id), overwrite=True)
         layer.bind_key("0", partial(self._on_class_key, None), overwrite=True)
         self.viewer.layers.selection = {layer}
@@ -335,18 +354,19 @@ class ReviewController(QObject):
     def _on_class_changed(self, _event: object = None) -> None:
         self.class_changed.emit()
 
-    # --- the end -----------------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------
 
     def close(self) -> bool:
         """Save what is pending and end all threads; True if everything is saved. Safe to call twice."""
         if self._closed:
             return True
         self._closed = True
-        session = self.session
+        session = self.session or self._opening
         try:
             self.viewer.dims.events.current_step.disconnect(self._on_step)
             self.grid.close()
             self._take_down()
+            self.layers.close()
         except (RuntimeError, ValueError, KeyError) as error:
             _LOG.debug("the window is already gone: %s", error)
         for channel in (self._clips, self._stores, self._models):
@@ -362,7 +382,7 @@ class ReviewController(QObject):
 
 
 def _open_after_saving(
-    store: AnnotationStore | None, path: Path, masks: Path | None, scheme: object
+    store: AnnotationStore | None, path: Path, masks: Path | None, scheme: LabelScheme | None
 ) -> tuple[Path, Path | None, Clip]:
     """Open the next clip once the last one's corrections are durable; runs in a worker."""
     if store is not None and not store.flush():
@@ -371,12 +391,18 @@ def _open_after_saving(
             where=store.save_error,
             remedy="Mend that first; then open the other clip again.",
         )
-    return path, masks, open_clip(path, masks, scheme)  # type: ignore[arg-type]
+    return path, masks, open_clip(path, masks, scheme)
 
 
-def _swap_stores(old: Session | None, clip: Clip, folder: Path, on_change: object) -> AnnotationStore:
+def _swap_stores(
+    old: Session | None, clip: Clip, folder: Path, on_change: Callable[[], None]
+) -> AnnotationStore:
     """Close the last clip's store, then open the new one's: they may be the same folder. Runs in a worker."""
     if old is not None:
         old.store.close()
         old.clip.source.close()
-    return AnnotationStore(folder, clip.identity, clip.truth, on_change=on_change)  # type: ignore[arg-type]
+    try:
+        return AnnotationStore(folder, clip.identity, clip.truth, on_change=on_change)
+    except InputError:
+        clip.source.close()
+        raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer, Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_hogseg.ui.finetune_panel import FineTunePanel
@@ -124,7 +124,9 @@ class ReviewDock(QWidget):
         session = self.controller.session
         if session is None:
             return
-        text = describe(session.live.state, session.store.shape[0], has_model=self.controller.model is not None)
+        text = describe(
+            session.live.state, session.store.shape[0], has_model=self.controller.model is not None
+        )
         self.status.setText(text)
         overlay = self.controller.viewer.canvas.overlays.text
         overlay.text = text

@@ -1,17 +1,20 @@
 """The napari layers of a review: four pairs of backdrop and overlay, and the writing of new pixels into them.
 
-Layers are made once a clip (napari's undo history must not reach into another one) and then written in place: a
-refresh without extent, thumbnail and highlight costs a third of `layer.data = ...`.
+New pixels are written in place: a refresh without extent, thumbnail and highlight costs a third of
+`layer.data = ...`. The layer one paints on is made anew for each clip: napari's undo history must not reach
+into another one.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_hogseg.ui.labels import display_colormap, error_colormap
 from napari_hogseg.ui.live import on_gui_thread
@@ -29,6 +32,12 @@ if TYPE_CHECKING:
 
 TRUTH, HOG, PREDICTION, ERRORS = "truth", "hog", "prediction", "errors"
 ORDER = [TRUTH, HOG, PREDICTION, ERRORS]
+BACKDROP_NAMES = {
+    TRUTH: "Frame",
+    HOG: "Frame (HOG)",
+    PREDICTION: "Frame (prediction)",
+    ERRORS: "Frame (errors)",
+}
 TITLES = {TRUTH: "Ground truth", HOG: "HOG map", PREDICTION: "Prediction", ERRORS: "Boundary errors"}
 
 #: Longest run of layer updates before napari gets a turn. A 1080p layer takes about 8 ms.
@@ -37,39 +46,42 @@ OVERLAY_OPACITY = {TRUTH: 0.5, HOG: 1.0, PREDICTION: 0.5, ERRORS: 1.0}
 #: The frame behind the HOG map is dimmed: its strokes are what one looks at.
 BACKDROP_OPACITY = {TRUTH: 1.0, HOG: 0.35, PREDICTION: 1.0, ERRORS: 0.6}
 SCALE = (1.0, 1.0)
+AXIS_LABELS = ("frame", "row", "column")
 
 
 class ReviewLayers(QObject):
-    """The layers of one clip in one viewer.
+    """The layers of a review in one viewer.
+
+    Made at the first clip and kept for the next ones, but for the layer one paints on. napari takes 50 to 300
+    ms to add or remove a layer, so `open` makes one in each turn of the event loop.
 
     Parameters
     ----------
     viewer : napari.Viewer
     grid : PanelGrid
-    masks : EditableMasks
-    scheme : LabelScheme
     parent : QObject, optional
+
+    Attributes
+    ----------
+    opened : Signal()
+        All panels stand.
     """
 
-    def __init__(
-        self,
-        viewer: Viewer,
-        grid: PanelGrid,
-        masks: EditableMasks,
-        scheme: LabelScheme,
-        parent: QObject | None = None,
-    ) -> None:
+    opened = Signal()
+
+    def __init__(self, viewer: Viewer, grid: PanelGrid, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._viewer, self._grid, self._masks = viewer, grid, masks
-        self._colormap, self._error_colormap = display_colormap(scheme), error_colormap()
-        self._size = masks.shape[1:]
+        self._viewer, self._grid = viewer, grid
+        self._masks: EditableMasks | None = None
+        self._colormap = self._error_colormap = error_colormap()
+        self._size = (1, 1)
         self._opacity = dict(OVERLAY_OPACITY)
         self._updates: dict[int, Callable[[], None]] = {}
         self._turn = QTimer(self, singleShot=True, interval=0)
         self._turn.timeout.connect(self._run_updates)
-        for key in ORDER:
-            self.make(key)
-        viewer.dims.axis_labels = ("frame", "row", "column")
+        self._steps: deque[Callable[[], None]] = deque()
+        self._step = QTimer(self, singleShot=True, interval=0)
+        self._step.timeout.connect(self._run_step)
 
     @property
     def truth(self) -> Labels | None:
@@ -77,19 +89,66 @@ class ReviewLayers(QObject):
         panel = self._grid.get(TRUTH)
         return None if panel is None else panel.overlay
 
-    def make(self, key: str) -> None:
-        """Make one panel's layers and add them."""
-        backdrop = Image(
-            np.zeros((*self._size, 3), np.uint8),
-            name="Frame" if key == TRUTH else f"Frame behind {TITLES[key].lower()}",
-            rgb=True,
-            scale=SCALE,
-            opacity=BACKDROP_OPACITY[key],
-        )
+    def open(self, masks: EditableMasks, scheme: LabelScheme) -> None:
+        """Stand up all panels for a clip; `opened` follows."""
+        self._masks, self._colormap, self._size = masks, display_colormap(scheme), masks.shape[1:]
+        self._updates.clear()
+        self._steps = deque([partial(self._open_panel, key) for key in ORDER])
+        self._steps.append(self._finish)
+        self._step.start()
+
+    def close_truth(self) -> None:
+        """Take the layer one paints on away: its undo history must not reach the next clip."""
+        panel = self._grid.get(TRUTH)
+        if panel is not None:
+            self._grid.set_overlay(TRUTH, None)
+        for key in ORDER:
+            self.blank(key)
+
+    def _run_step(self) -> None:
+        self._steps.popleft()()
+        if self._steps:
+            self._step.start()
+
+    def _finish(self) -> None:
+        if self._viewer.dims.axis_labels != AXIS_LABELS:
+            self._viewer.dims.axis_labels = AXIS_LABELS
+        self.opened.emit()
+
+    def _open_panel(self, key: str) -> None:
+        panel = self._grid.get(key)
+        if panel is None:
+            # First the backdrop; the overlay, and with it the panel, in the next turn.
+            backdrop = self._make_backdrop(key)
+            self._viewer.add_layer(backdrop)
+            self._steps.appendleft(partial(self._complete, key, backdrop))
+        elif key == TRUTH:
+            self._fit(panel.backdrop, (*self._size, 3))
+            self._grid.set_overlay(key, self._make_overlay(key))
+        else:
+            self._fit(panel.backdrop, (*self._size, 3))
+            self._fit(panel.top, self._size)
+            if key == PREDICTION:
+                panel.top.colormap = self._colormap
+
+    def _complete(self, key: str, backdrop: Layer) -> None:
         overlay = self._make_overlay(key)
-        for layer in (backdrop, overlay):
-            self._viewer.add_layer(layer)
+        self._viewer.add_layer(overlay)
         self._grid.add(Panel(key, backdrop, overlay), ORDER)
+
+    def _fit(self, layer: Layer, shape: tuple[int, ...]) -> None:
+        if layer.data.shape != shape:
+            layer.data = np.zeros(shape, np.uint8)
+
+    def make(self, key: str) -> None:
+        """Make one panel anew that the user deleted."""
+        backdrop = self._make_backdrop(key)
+        self._viewer.add_layer(backdrop)
+        self._complete(key, backdrop)
+
+    def _make_backdrop(self, key: str) -> Layer:
+        pixels = np.zeros((*self._size, 3), np.uint8)
+        return Image(pixels, name=BACKDROP_NAMES[key], rgb=True, scale=SCALE, opacity=BACKDROP_OPACITY[key])
 
     def _make_overlay(self, key: str) -> Layer:
         shared: dict[str, Any] = {"name": TITLES[key], "opacity": self._opacity[key]}
@@ -113,7 +172,7 @@ class ReviewLayers(QObject):
             self._opacity[key] = opacity
             panel = self._grid.get(key)
             if panel is not None:
-                panel.overlay.opacity = opacity
+                panel.top.opacity = opacity
 
     def show(
         self, key: str, backdrop: npt.NDArray[np.uint8] | None, overlay: npt.NDArray[np.uint8] | None
@@ -134,14 +193,15 @@ class ReviewLayers(QObject):
         if backdrop is not None:
             self._later(panel.backdrop, backdrop)
         if key != TRUTH:
-            self._later(panel.overlay, 0 if overlay is None else overlay)
+            self._later(panel.top, 0 if overlay is None else overlay)
 
     def blank(self, key: str) -> None:
         """Empty a panel: there is no frame to show."""
         panel = self._grid.get(key)
         if panel is not None:
-            for layer in panel.layers if key != TRUTH else (panel.backdrop,):
-                self._later(layer, 0)
+            self._later(panel.backdrop, 0)
+            if key != TRUTH:
+                self._later(panel.top, 0)
 
     def _later(self, layer: Layer, pixels: npt.NDArray[np.uint8] | int) -> None:
         def write() -> None:
@@ -153,7 +213,7 @@ class ReviewLayers(QObject):
 
     @on_gui_thread
     def _run_updates(self) -> None:
-        """Write for a moment, then give napari a turn; together in one turn where they fit, so they are drawn once."""
+        """Write for a moment, then give napari a turn; what fits into one turn is drawn once."""
         begin_s = time.perf_counter()
         while self._updates and time.perf_counter() - begin_s < TURN_S:
             self._updates.pop(next(iter(self._updates)))()
@@ -163,5 +223,7 @@ class ReviewLayers(QObject):
     def close(self) -> None:
         """Remove the layers."""
         self._turn.stop()
+        self._step.stop()
         self._updates.clear()
+        self._steps.clear()
         self._grid.clear()

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from napari_hogseg.ui.products import Scores
     from napari_hogseg.ui.review_controller import ReviewController
 
-COLUMNS = ("IoU", "Boundary IoU", "Surface Dice")
+COLUMNS = {
+    "IoU": "Intersection over union of the class",
+    "Boundary": "Boundary IoU: intersection over union of the bands inside both outlines",
+    "Surface": "Surface Dice: share of both outlines that lies within the tolerance of the other",
+}
 
 
 class ScoresSection(Section):
@@ -48,8 +52,10 @@ class ScoresSection(Section):
         session = self._controller.session
         if session is None:
             return
-        for column, title in enumerate(COLUMNS, start=1):
-            self._grid.addWidget(_number(title), 0, column)
+        for column, (title, meaning) in enumerate(COLUMNS.items(), start=1):
+            header = _number(title)
+            header.setToolTip(meaning)
+            self._grid.addWidget(header, 0, column)
         for row, name in enumerate([*session.clip.scheme.classes, "mean"], start=1):
             self._grid.addWidget(QLabel(name), row, 0)
             for column in range(1, len(COLUMNS) + 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.session.clips import clip_folders, find_dataset
@@ -29,15 +29,18 @@ class SourceSection(Section):
     def __init__(self, controller: ReviewController, parent: QWidget | None = None) -> None:
         super().__init__("Source and masks", parent=parent)
         self._controller = controller
-        self.clip_label = ElidedLabel("No clip: open a video or a folder of frames.")
+        self.clip_label = ElidedLabel("No clip is open.")
         self.masks_label = ElidedLabel("")
         self.clips = QComboBox()
         self.clips.setVisible(False)
+        self.clips.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.video_button = QPushButton("Video...")
         self.folder_button = QPushButton("Folder...")
         self.folder_button.setToolTip("A folder of frames, or a data set with images/ and masks/")
         self.masks_button = QPushButton("Masks...")
-        self.masks_button.setToolTip("A folder of PNG masks, named after the frames or as many as there are frames")
+        self.masks_button.setToolTip(
+            "A folder of PNG masks, named after the frames or as many as there are frames"
+        )
         self.masks_button.setEnabled(False)
         self.body.addLayout(_row(self.video_button, self.folder_button, self.masks_button))
         for widget in (self.clip_label, self.clips, self.masks_label):
@@ -54,7 +57,9 @@ class SourceSection(Section):
             self._controller.open(Path(path))
 
     def _browse_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Open a folder of frames or a data set", self._start_folder())
+        path = QFileDialog.getExistingDirectory(
+            self, "Open a folder of frames or a data set", self._start_folder()
+        )
         if path:
             self._controller.open(Path(path))
 
@@ -111,7 +116,7 @@ class ModelSection(Section):
     def __init__(self, controller: ReviewController, parent: QWidget | None = None) -> None:
         super().__init__("Model", parent=parent)
         self._controller = controller
-        self.name_label = ElidedLabel("No model: panels 3 and 4 show the frame alone.")
+        self.name_label = ElidedLabel("No model is loaded.")
         self.detail_label = ElidedLabel("")
         self.detail_label.setVisible(False)
         self.load_button = QPushButton("Load...")

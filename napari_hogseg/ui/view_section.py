@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSignalBlocker, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QSlider,
     QSpinBox,
     QWidget,
@@ -48,7 +49,7 @@ class ShowSection(Section):
         grid = QGridLayout()
         for position, (key, box) in enumerate(self.boxes.items()):
             grid.addWidget(box, position // 2, position % 2)
-            box.toggled.connect(lambda checked, key=key: controller.set_panel_visible(key, checked))
+            box.toggled.connect(lambda checked, key=key: controller.set_panel_visible(key, visible=checked))
         self.body.addLayout(grid)
         self.opacity = QSlider(Qt.Orientation.Horizontal, minimum=0, maximum=100)
         self.opacity.setValue(round(100 * OVERLAY_OPACITY[TRUTH]))
@@ -61,21 +62,18 @@ class ShowSection(Section):
         controller.panel_closed.connect(self._on_panel_closed)
 
     def _on_opacity(self, percent: int) -> None:
-        if self._controller.session is not None:
-            self._controller.session.layers.set_opacity(percent / 100)
+        self._controller.layers.set_opacity(percent / 100)
 
     def _show_all(self) -> None:
-        """A new clip comes with all its panels; hide again what was hidden."""
+        """Hide again what was hidden: a new clip comes with all its panels."""
         for key, box in self.boxes.items():
             if not box.isChecked():
-                self._controller.set_panel_visible(key, False)
+                self._controller.set_panel_visible(key, visible=False)
         self._on_opacity(self.opacity.value())
 
     def _on_panel_closed(self, key: str) -> None:
-        box = self.boxes[key]
-        box.blockSignals(True)  # the layer is gone already; hiding it would make it anew
-        box.setChecked(False)
-        box.blockSignals(False)
+        with QSignalBlocker(self.boxes[key]):  # the layer is gone already
+            self.boxes[key].setChecked(False)
 
 
 class HogSection(Section):
@@ -107,14 +105,12 @@ class HogSection(Section):
 
     def _show(self, hog: HogSettings) -> None:
         for box, value in ((self.orientations, hog.orientations), (self.cell_px, hog.cell_px)):
-            box.blockSignals(True)
-            box.setValue(value)
-            box.blockSignals(False)
+            with QSignalBlocker(box):
+                box.setValue(value)
         pair = (hog.orientations, hog.cell_px)
         names = [name for name, p in HOG_PRESETS.items() if (p.orientations, p.cell_px) == pair]
-        self.preset.blockSignals(True)
-        self.preset.setCurrentText(names[0] if names else "custom")
-        self.preset.blockSignals(False)
+        with QSignalBlocker(self.preset):
+            self.preset.setCurrentText(names[0] if names else "custom")
 
     def _on_preset(self, name: str) -> None:
         if name in HOG_PRESETS:
@@ -166,7 +162,9 @@ class LegendSection(Section):
             button = self._button(class_id, name, color)
             self._buttons[class_id] = button
             self._list.addWidget(button, position // 2, position % 2)
-        self._hint.setText("Number keys choose a class, 0 erases. [ and ] change the brush, F fills, Ctrl+Z undoes.")
+        self._hint.setText(
+            "Number keys choose a class, 0 erases. [ and ] change the brush, F fills, Ctrl+Z undoes."
+        )
         self._mark_selected()
 
     def _button(self, class_id: int | None, name: str, color: Color | None) -> QPushButton:
@@ -175,6 +173,9 @@ class LegendSection(Section):
         button.setIcon(swatch(color))
         button.setIconSize(QSize(SWATCH_PX, SWATCH_PX))
         button.setStyleSheet("QPushButton { text-align: left; padding: 3px 6px; }")
+        # Both columns share the width there is, whatever the longest name wants.
+        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        button.setToolTip(name)
         button.clicked.connect(lambda: self._controller.select_class(class_id))
         return button
 
