@@ -3,7 +3,9 @@
 A boundary score says nothing without its definition: the distance, whether the frame edge is a boundary, and
 what an empty mask scores. Each function states all three. Colouring the errors is `error_map`'s.
 
-Void: pixels whose truth is `ignore` are taken out of both masks before anything is measured.
+Void: pixels whose truth is `ignore` are taken out of both masks before anything is measured. Both masks then
+end where void begins, so a boundary that the annotator left open counts as right, wherever in the void it
+runs.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ def boundary_iou(
     masks = _cropped_masks(prediction, truth, class_id, ignore)
     if masks is None:
         return float("nan")
-    band_a, band_b = (_inner_band(mask, distance_px) for mask in masks[:2])
+    band_a, band_b = (_inner_band(mask, distance_px) for mask in masks)
     union = np.count_nonzero(band_a | band_b)
     return np.count_nonzero(band_a & band_b) / union
 
@@ -130,11 +132,10 @@ def surface_dice(
     masks = _cropped_masks(prediction, truth, class_id, ignore)
     if masks is None:
         return float("nan")
-    *pair, void = masks
-    edge_a, edge_b = (_edge_pixels(mask, void, frame_edge) for mask in pair)
+    edge_a, edge_b = (_edge_pixels(mask, frame_edge) for mask in masks)
     num_edge = np.count_nonzero(edge_a) + np.count_nonzero(edge_b)
     if num_edge == 0:  # "ignored" only: no mask ends inside the frame
-        return float("nan") if pair[0].any() == pair[1].any() else 0.0
+        return float("nan") if masks[0].any() == masks[1].any() else 0.0
     return (_num_near(edge_a, edge_b, tolerance_px) + _num_near(edge_b, edge_a, tolerance_px)) / num_edge
 
 
@@ -161,8 +162,8 @@ def thin_structure_limit_px(masks: Iterable[NDArray[np.bool_ | np.integer]]) -> 
 
 def _cropped_masks(
     prediction: NDArray[np.integer], truth: NDArray[np.integer], class_id: int, ignore: int
-) -> tuple[Mask, Mask, Mask] | None:
-    """Crop predicted mask, true mask and void to the masks plus one pixel; None if both masks are empty.
+) -> tuple[Mask, Mask] | None:
+    """Crop predicted and true mask to both plus one pixel; None if both are empty.
 
     The margin is cut where the frame ends: where a mask meets the crop's border, that is the frame edge.
     """
@@ -173,7 +174,7 @@ def _cropped_masks(
     if width == 0:
         return None
     crop = (slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1))
-    return inside_a[crop].view(np.uint8), inside_b[crop].view(np.uint8), void[crop].view(np.uint8)
+    return inside_a[crop].view(np.uint8), inside_b[crop].view(np.uint8)
 
 
 def _inner_band(mask: Mask, distance_px: int) -> Mask:
@@ -181,11 +182,9 @@ def _inner_band(mask: Mask, distance_px: int) -> Mask:
     return mask ^ inner.astype(np.uint8, copy=False)
 
 
-def _edge_pixels(mask: Mask, void: Mask, frame_edge: Literal["counted", "ignored"]) -> Mask:
-    if frame_edge == "counted":
-        inner = cv2.erode(mask, _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    else:
-        inner = cv2.erode(mask | void, _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+def _edge_pixels(mask: Mask, frame_edge: Literal["counted", "ignored"]) -> Mask:
+    beyond = 0 if frame_edge == "counted" else 1
+    inner = cv2.erode(mask, _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=beyond)
     return mask & (1 - inner.astype(np.uint8, copy=False))
 
 

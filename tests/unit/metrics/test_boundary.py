@@ -66,20 +66,20 @@ def naive_boundary_iou(prediction, truth, distance_px):
     return (a & b).sum() / (a | b).sum() if (a | b).any() else np.nan
 
 
-def naive_edges(mask: np.ndarray, void: np.ndarray, *, counted: bool) -> list[tuple[int, int]]:
+def naive_edges(mask: np.ndarray, *, counted: bool) -> list[tuple[int, int]]:
     height, width = mask.shape
     edges = []
     for row, col in zip(*np.nonzero(mask), strict=True):
         for r, c in ((row - 1, col), (row + 1, col), (row, col - 1), (row, col + 1)):
-            outside = not (0 <= r < height and 0 <= c < width) or void[r, c]
+            outside = not (0 <= r < height and 0 <= c < width)
             if counted if outside else not mask[r, c]:
                 edges.append((int(row), int(col)))
                 break
     return edges
 
 
-def naive_surface_dice(prediction, truth, void, tolerance_px, *, counted):
-    a, b = naive_edges(prediction, void, counted=counted), naive_edges(truth, void, counted=counted)
+def naive_surface_dice(prediction, truth, tolerance_px, *, counted):
+    a, b = naive_edges(prediction, counted=counted), naive_edges(truth, counted=counted)
     if not (a or b):
         return np.nan if prediction.any() == truth.any() else 0.0
 
@@ -158,7 +158,7 @@ def test_surface_dice_with_void_equals_the_definition_written_out(pair, toleranc
     prediction, truth = pair
     void = truth == 255
     masks = ((mask == 1) & ~void for mask in pair)
-    want = naive_surface_dice(*masks, void, tolerance, counted=counted)
+    want = naive_surface_dice(*masks, tolerance, counted=counted)
     got = surface_dice(prediction, truth, 1, tolerance, frame_edge="counted" if counted else "ignored")
     assert got == pytest.approx(want, nan_ok=True)
 

@@ -13,36 +13,39 @@ from scipy import ndimage
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics import CORRECT, MISSED, SPURIOUS, boundary_errors, surface_dice
+from napari_hogseg.metrics.error_map import close_void
 
 
-def naive_edge_pixels(mask, void):
+def naive_edge_pixels(mask):
     """Class of every boundary pixel by position."""
     height, width = mask.shape
     edges = {}
     for row, col in np.ndindex(height, width):
-        if void[row, col] or mask[row, col] == 255:
-            continue
         for r, c in ((row - 1, col), (row + 1, col), (row, col - 1), (row, col + 1)):
-            if 0 <= r < height and 0 <= c < width and not void[r, c] and mask[r, c] != mask[row, col]:
+            inside = 0 <= r < height and 0 <= c < width
+            if inside and mask[row, col] != 255 and mask[r, c] != mask[row, col]:
                 edges[row, col] = mask[row, col]
     return edges
 
 
-def naive_errors(prediction, truth, tolerance_px):
-    void = truth == 255
-    edges_a, edges_b = naive_edge_pixels(prediction, void), naive_edge_pixels(truth, void)
+def naive_errors(prediction, truth, tolerance_px, max_open_px=12):
+    closed, depth = close_void(truth)
+    predicted = naive_edge_pixels(prediction)
+    true = {where: c for where, c in naive_edge_pixels(closed).items() if depth[where] <= max_open_px}
 
-    def found(where, class_id, others):
-        return any(
-            class_id == other and (where[0] - r) ** 2 + (where[1] - c) ** 2 <= tolerance_px**2 + 1e-9
-            for (r, c), other in others.items()
-        )
+    def partners(where_a, class_a, where_b, class_b):
+        squared = (where_a[0] - where_b[0]) ** 2 + (where_a[1] - where_b[1]) ** 2
+        # The second is the true one: where it lies in void, it may lie anywhere in it.
+        return class_a == class_b and squared <= (tolerance_px + float(depth[where_b])) ** 2 + 1e-9
 
     errors = np.zeros(truth.shape, np.uint8)
-    for where, class_id in edges_a.items():
-        errors[where] = CORRECT if found(where, class_id, edges_b) else SPURIOUS
-    for where, class_id in edges_b.items():
-        if not found(where, class_id, edges_a):
+    for where, class_id in predicted.items():
+        if any(partners(where, class_id, *other) for other in true.items()):
+            errors[where] = CORRECT
+        elif truth[where] != 255:
+            errors[where] = SPURIOUS
+    for where, class_id in true.items():
+        if not any(partners(*other, where, class_id) for other in predicted.items()):
             errors[where] = MISSED
     return errors
 
@@ -50,14 +53,42 @@ def naive_errors(prediction, truth, tolerance_px):
 @st.composite
 def mask_pairs(draw):
     shape = draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
-    masks = arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 2, 255]))
+    few_void = st.sampled_from([0, 0, 0, 1, 1, 1, 2, 2, 255])
+    blocks = draw(st.sampled_from([1, 2, 3]))  # larger patches leave room between boundaries
+    masks = arrays(np.uint8, shape, elements=few_void).map(lambda m: m.repeat(blocks, 0).repeat(blocks, 1))
     return draw(masks), draw(masks)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(pair=mask_pairs(), tolerance=st.sampled_from([0, 0.5, 1, np.sqrt(2), 2, 3.7]))
 def test_errors_equal_the_definition_written_out(pair, tolerance):
     np.testing.assert_array_equal(boundary_errors(*pair, tolerance), naive_errors(*pair, tolerance))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_void_is_closed_by_a_nearest_class(seed):
+    rng = np.random.default_rng(seed)
+    truth = segmentation(seed, (64, 80), 4)
+    truth[ndimage.binary_dilation(rng.random(truth.shape) < 0.003, iterations=3)] = 255
+    closed, depth = close_void(truth)
+    void = truth == 255
+    assert (closed[~void] == truth[~void]).all()
+    assert not (closed == 255).any()
+    assert (depth[~void] == 0).all()
+    exact = ndimage.distance_transform_edt(void)
+    assert np.abs(depth - exact).max() <= 0.5 + 0.03 * exact.max()
+    for class_id in np.unique(truth[~void]):
+        to_class = ndimage.distance_transform_edt(truth != class_id)
+        taken = void & (closed == class_id)
+        assert (to_class[taken] <= exact[taken] * 1.05 + 0.1).all()
+
+
+def test_a_truth_without_a_label_or_without_void_is_left_alone():
+    for truth in (np.full((5, 6), 255, np.uint8), np.eye(5, dtype=np.uint8)):
+        closed, depth = close_void(truth)
+        np.testing.assert_array_equal(closed, truth)
+        assert (depth == (255 if truth[0, 1] == 255 else 0)).all()
+    assert not boundary_errors(np.eye(5, dtype=np.uint8), np.full((5, 5), 255, np.uint8), 1).any()
 
 
 def segmentation(seed, shape, num_classes=8, sigma=12.0):
@@ -109,12 +140,32 @@ def test_the_right_contour_under_the_wrong_class_is_no_hit():
     assert set(np.unique(errors[~inside])) == {0, CORRECT}  # the background's own side is found
 
 
-def test_void_and_the_frame_edge_are_no_boundary():
-    truth = np.zeros((20, 20), np.uint8)
-    truth[:, 10:] = 255
-    prediction = np.zeros((20, 20), np.uint8)
-    prediction[:, 10:] = 3
+def strip(*columns: tuple[int, int]) -> np.ndarray:
+    """Mask of 20 rows from (class, number of columns) pairs."""
+    return np.concatenate([np.full((20, count), value, np.uint8) for value, count in columns], axis=1)
+
+
+@pytest.mark.parametrize("switch", [17, 18, 22, 26, 28, 29])
+def test_a_boundary_is_right_wherever_in_the_void_it_runs_and_a_little_beyond(switch):
+    truth = strip((1, 20), (255, 6), (2, 20))
+    errors = boundary_errors(strip((1, switch), (2, 46 - switch)), truth, 2)
+    right = 18 <= switch <= 28
+    assert (errors[:, switch - 1 : switch + 1] == (CORRECT if right else SPURIOUS)).all()
+    assert (errors == MISSED).any() != right
+
+
+def test_a_boundary_in_void_between_other_classes_is_missed_not_found():
+    truth = strip((1, 20), (255, 6), (2, 20))
+    errors = boundary_errors(strip((1, 46)), truth, 2)
+    assert set(np.unique(errors)) == {0, MISSED}
+    assert set(np.flatnonzero(errors.any(axis=0))) == {22, 23}
+
+
+def test_void_that_is_an_area_is_not_judged_and_the_frame_edge_is_no_boundary():
+    truth = strip((0, 10), (255, 40), (1, 10))
+    prediction = strip((0, 28), (3, 4), (1, 28))
     assert not boundary_errors(prediction, truth, 2).any()
+    assert not boundary_errors(strip((0, 30)), strip((0, 15), (255, 15)), 2).any()
 
 
 def test_many_classes_and_wide_types_are_kept_apart():
