@@ -8,13 +8,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_hogseg.ui.finetune_panel import FineTunePanel
 from napari_hogseg.ui.review_controller import ReviewController
 from napari_hogseg.ui.scores_section import ScoresSection
-from napari_hogseg.ui.section import Section, wrapped_label
+from napari_hogseg.ui.section import FittingScrollArea, Section, wrapped_label
 from napari_hogseg.ui.source_section import ModelSection, SourceSection
 from napari_hogseg.ui.view_section import HogSection, LegendSection, ShowSection
 
@@ -72,11 +72,7 @@ class ReviewDock(QWidget):
         for section in sections:
             column.addWidget(section)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
+        scroll = FittingScrollArea(inside)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         for widget in (self.status, self.saved):

@@ -111,8 +111,9 @@ class ReviewLayers(QObject):
             self._step.start()
 
     def _finish(self) -> None:
-        if self._viewer.dims.axis_labels != AXIS_LABELS:
-            self._viewer.dims.axis_labels = AXIS_LABELS
+        # napari sizes a slider's label only when a label changes, and this slider is new.
+        self._viewer.dims.axis_labels = ("", *AXIS_LABELS[1:])
+        self._viewer.dims.axis_labels = AXIS_LABELS
         self.opened.emit()
 
     def _open_panel(self, key: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ class Section(QWidget):
         )
         self._body = QWidget()
         self.body = QVBoxLayout(self._body)
-        self.body.setContentsMargins(12, 0, 2, 6)
+        self.body.setContentsMargins(8, 0, 2, 6)
         self.body.setSpacing(4)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -62,6 +62,26 @@ class Section(QWidget):
         self._header.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
         self._body.setVisible(opened)
         self.toggled.emit(opened)
+
+
+class FittingScrollArea(QScrollArea):
+    """Scrolls up and down only, and is always as wide as its content needs."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(content)
+        content.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Grow with the content: a section opened, or a longer class name came."""
+        if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
+            self.setMinimumWidth(
+                watched.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
+            )
+        return bool(super().eventFilter(watched, event))
 
 
 class ElidedLabel(QLabel):

@@ -161,7 +161,10 @@ class LegendSection(Section):
         for position, (class_id, name, color) in enumerate([*rows, (None, "unlabelled (erase)", None)]):
             button = self._button(class_id, name, color)
             self._buttons[class_id] = button
-            self._list.addWidget(button, position // 2, position % 2)
+            if class_id is None:
+                self._list.addWidget(button, (position + 1) // 2, 0, 1, 2)
+            else:
+                self._list.addWidget(button, position // 2, position % 2)
         self._hint.setText(
             "Number keys choose a class, 0 erases. [ and ] change the brush, F fills, Ctrl+Z undoes."
         )
