@@ -59,6 +59,14 @@ set-up: $(VENV)/.ready-test ## create the environment with everything that the t
 bench: $(VENV)/.ready-test ## print the tables of benchmarks/
 	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(ON_SCREEN) $(BIN)/python "$$script"; done
 
+# Frames other than the committed clip's: another seed. The trained model's folder replaces sample_data/model.
+SAMPLE_SEED := 100
+sample-model: $(VENV)/.ready-demo ## train the small model of the sample data anew
+	rm -rf build/sample-model
+	$(RUN) -m sample_data.generator --training-set build/sample-model/data --seed $(SAMPLE_SEED)
+	$(BIN)/hogseg train sample-unet-s --data build/sample-model/data --out build/sample-model/run
+	$(RUN) -m sample_data.generator --take-model build/sample-model/run
+
 clean: ## remove what was built and cached; the environments stay (rm -r .venv starts anew)
 	rm -rf build dist demo.png .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find napari_hogseg training sample_data tests benchmarks docs -type d -name __pycache__ -prune -exec rm -rf {} +
