@@ -62,7 +62,7 @@ def test_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
         path.relative_to(PROJECT_ROOT).as_posix()
         for package in PACKAGES
         for path in (PROJECT_ROOT / package).rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and not path.name.startswith(".")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
     }
     assert in_tree - names == set()
     for required in ("napari_hogseg/napari.yaml", *(f"{package}/py.typed" for package in PACKAGES)):
