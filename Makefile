@@ -41,27 +41,27 @@ unexport PYTHONHOME
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
-demo: $(VENV)/.ready-demo ## open napari on the sample clip; without a display, write demo.png
+demo: $(VENV)/.ready-$(QT)-demo ## open napari on the sample clip; without a display, write demo.png
 	$(ON_SCREEN) $(RUN) -m napari_hogseg.ui.demo $(if $(HEADLESS),--screenshot demo.png)
 
 test: lint ## every check and every test (what .ci/run runs)
 	NAPARI_STRICT_QT=1 NAPARI_ENSURE_PLUGIN_MAIN_THREAD=1 PYTEST_QT_API=$(QT) \
 	$(ON_SCREEN) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/.ready-test ## ruff, mypy and the import contracts
+lint: $(VENV)/.ready-$(QT)-test ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-set-up: $(VENV)/.ready-test ## create the environment with everything that the tests need, and run nothing
+set-up: $(VENV)/.ready-$(QT)-test ## create the environment with everything that the tests need, and run nothing
 
-bench: $(VENV)/.ready-test ## print the tables of benchmarks/
+bench: $(VENV)/.ready-$(QT)-test ## print the tables of benchmarks/
 	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(ON_SCREEN) $(BIN)/python "$$script"; done
 
 # Frames other than the committed clip's: another seed. The trained model's folder replaces sample_data/model.
 SAMPLE_SEED := 100
-sample-model: $(VENV)/.ready-demo ## train the small model of the sample data anew
+sample-model: $(VENV)/.ready-$(QT)-demo ## train the small model of the sample data anew
 	rm -rf build/sample-model
 	$(RUN) -m sample_data.generator --training-set build/sample-model/data --seed $(SAMPLE_SEED)
 	$(BIN)/hogseg train sample-unet-s --data build/sample-model/data --out build/sample-model/run
@@ -90,11 +90,11 @@ define install
 	@touch $@
 endef
 
-$(VENV)/.ready-demo: pyproject.toml constraints.txt | system-packages $(BIN)/pip
+$(VENV)/.ready-$(QT)-demo: pyproject.toml constraints.txt | system-packages $(BIN)/pip
 	$(call install,$(QT))
 
-$(VENV)/.ready-test: pyproject.toml constraints.txt | system-packages $(BIN)/pip
+$(VENV)/.ready-$(QT)-test: pyproject.toml constraints.txt | system-packages $(BIN)/pip
 	$(call install,$(QT)$(comma)test)
-	@touch $(VENV)/.ready-demo
+	@touch $(VENV)/.ready-$(QT)-demo
 
 comma := ,
