@@ -11,6 +11,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError  # only its name: nothing is unpickled outside torch's weights_only
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
@@ -298,6 +299,15 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
         raise InputError(f"Not a safetensors file: {error}", where=folder / WEIGHTS_FILE) from error
 
 
+def _read_resume(path: Path) -> dict[str, Any]:
+    try:
+        resume: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        first_line = str(error).splitlines()[0]
+        raise InputError(f"Not a resume state of ours: {first_line}", where=path) from error
+    return resume
+
+
 def load_checkpoint(run: Path) -> Checkpoint:
     """Read the newest intact checkpoint of a run, to resume it.
 
@@ -310,7 +320,7 @@ def load_checkpoint(run: Path) -> Checkpoint:
     for folder in reversed(checkpoint_folders(run)):
         try:
             verify_digests(folder)
-            resume = torch.load(folder / RESUME_FILE, map_location="cpu", weights_only=True)
+            resume = _read_resume(folder / RESUME_FILE)
         except (InputError, OSError) as error:
             skipped.append(str(error))
             continue
