@@ -10,9 +10,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 import napari_hogseg
 from napari_hogseg.features.hog import DEFAULT_PRESET, HogParams
@@ -23,6 +24,9 @@ from training import commands, reporting
 from training.exits import ExitCode, classify
 from training.finetuning import FineTuneInput
 from training.recipes import load_recipe, recipe_names
+
+if TYPE_CHECKING:
+    from training.evaluation import Scores
 
 app = typer.Typer(
     name="hogseg",
@@ -219,10 +223,8 @@ def _root(
     pass
 
 
-def _show_scores(title: str, scores: Any, json_file: Path | None) -> None:  # noqa: ANN401 - Scores
-    from rich.console import Console
-
-    Console(highlight=False).print(reporting.score_table(title, {"IoU": scores}))
+def _show_scores(title: str, scores: Scores, json_file: Path | None) -> None:
+    Console(highlight=False).print(reporting.score_table(title, scores))
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_text(json_file, json.dumps(scores.to_json(), indent=2) + "\n")

@@ -191,7 +191,7 @@ def evaluate_model(model: Path, root: Path | None, part: str, without: str, devi
             f"'{part}' holds no frame with a mask", where=dataset.root, remedy="Name another --split."
         )
     with reporting.counting("evaluating", len(samples)) as advance:
-        return evaluate(predictor, dataset, samples, advance)
+        return evaluate(predictor, dataset, samples, boundaries=True, on_frame=advance)
 
 
 def _samples_of(dataset: DataSet, predictor: Predictor, part: str) -> tuple[Sample, ...]:

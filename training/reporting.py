@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ from rich.progress import (
 from rich.table import Table
 
 from napari_hogseg.runs import events
+from training.evaluation import BOUNDARY_PX, TOLERANCE_PX, class_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from training.evaluation import Scores
@@ -106,21 +108,28 @@ def counting(label: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(row)
 
 
-def score_table(title: str, columns: Mapping[str, Scores]) -> Table:
-    """Lay out scores, a column each: class by class, then the means by their protocols."""
+def score_table(title: str, scores: Scores) -> Table:
+    """Lay out scores class by class, and their means."""
     table = Table(title=title, title_justify="left")
     table.add_column("class")
+    columns = {
+        "IoU": scores.iou,
+        f"Boundary IoU {BOUNDARY_PX} px": scores.boundary_iou,
+        f"surface Dice {TOLERANCE_PX:g} px": scores.surface_dice,
+    }
     for name in columns:
         table.add_column(name, justify="right")
-    classes = next(iter(columns.values())).iou
-    for class_name in classes:
-        table.add_row(class_name, *(_number(scores.iou[class_name]) for scores in columns.values()))
+    for class_name in scores.iou:
+        table.add_row(class_name, *(_number(column[class_name]) for column in columns.values()))
     table.add_section()
-    table.add_row("mIoU (data set)", *(_number(scores.miou) for scores in columns.values()))
-    table.add_row("mIoU (paper, per image)", *(_number(s.paper_per_image_miou) for s in columns.values()))
-    table.add_row("frames", *(str(scores.num_frames) for scores in columns.values()))
+    means = [scores.miou, class_mean(scores.boundary_iou), class_mean(scores.surface_dice)]
+    table.add_row("mean of present classes", *(_number(value) for value in means))
+    table.caption = (
+        f"{scores.num_frames} frames, {scores.num_absent} absent classes; "
+        f"the paper's per-image mIoU: {_number(scores.paper_per_image_miou)}"
+    )
     return table
 
 
 def _number(value: float) -> str:
-    return "absent" if value != value else f"{value:.4f}"
+    return "absent" if math.isnan(value) else f"{value:.4f}"

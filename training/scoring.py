@@ -39,7 +39,7 @@ def score_folders(prediction: Path, truth: Path, num_classes: int) -> Scores:
     pairs = _match(prediction, truth)
     scheme = _scheme(prediction, truth, num_classes)
     problems: list[str] = []
-    scores = score_pairs(_read(pairs, scheme, problems), scheme)
+    scores = score_pairs(_read(pairs, scheme, problems), scheme, boundaries=True)
     if problems:
         raise InputError(_first(problems), where=prediction, remedy="Mend these files; nothing was scored.")
     return scores
