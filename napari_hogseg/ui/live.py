@@ -52,15 +52,8 @@ class LatestWorker(QObject):
         self._name = name
         self._wake = threading.Condition()
         self._slot: tuple[object, Callable[[], object]] | None = None
-        self._running = False
         self._closed = False
         self._thread: threading.Thread | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether work is running or waiting."""
-        with self._wake:
-            return self._running or self._slot is not None
 
     def submit(self, token: object, job: Callable[[], object]) -> None:
         """Put work into the slot; what waited there is forgotten."""
@@ -69,7 +62,7 @@ class LatestWorker(QObject):
                 return
             self._slot = (token, job)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread = threading.Thread(target=self._run, name=f"hogseg {self._name}", daemon=True)
                 self._thread.start()
             self._wake.notify_all()
 
@@ -91,13 +84,11 @@ class LatestWorker(QObject):
     def _run(self) -> None:
         while True:
             with self._wake:
-                self._running = False
                 while self._slot is None and not self._closed:
                     self._wake.wait()
                 if self._closed or self._slot is None:
                     return
                 (token, job), self._slot = self._slot, None
-                self._running = True
             self._work(token, job)
 
     def _work(self, token: object, job: Callable[[], object]) -> None:
@@ -161,7 +152,7 @@ def on_gui_thread(method: MethodT) -> MethodT:
     return cast("MethodT", timed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Token:
     """What travels with a request: who asked, and for what."""
 
@@ -199,19 +190,22 @@ class LiveChannel(QObject):
         self._worker.done.connect(self._on_done)
         self._worker.failed.connect(self._on_failed)
         self._generation = 0
+        self._awaited: Token | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether work is running or waiting."""
-        return self._worker.busy
+        """Whether the newest request's result has not arrived yet (what is dropped is not awaited)."""
+        return self._awaited is not None
 
     def request(self, subject: object, job: Callable[[], object]) -> None:
         """Ask for `job`'s result; `subject` names it if it fails (a frame index)."""
-        self._worker.submit(Token(self._generation, subject), job)
+        self._awaited = Token(self._generation, subject)
+        self._worker.submit(self._awaited, job)
 
     def invalidate(self) -> None:
         """End the generation: drop what waits and what is still to arrive."""
         self._generation += 1
+        self._awaited = None
         self._worker.clear()
 
     def close(self, timeout_s: float = 3.0) -> bool:
@@ -221,10 +215,15 @@ class LiveChannel(QObject):
 
     @on_gui_thread
     def _on_done(self, token: Token, result: object) -> None:
-        if token.generation == self._generation:
+        if self._wanted(token):
             self.ready.emit(result)
 
     @on_gui_thread
     def _on_failed(self, token: Token, error: InputError) -> None:
-        if token.generation == self._generation:
+        if self._wanted(token):
             self.failed.emit(token.subject, error)
+
+    def _wanted(self, token: Token) -> bool:
+        if token is self._awaited:
+            self._awaited = None
+        return token.generation == self._generation

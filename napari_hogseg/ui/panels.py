@@ -172,9 +172,11 @@ class PanelGrid(QObject):
         wanted = ours + [layer for layer in layers if layer not in ours]
         if wanted == list(layers):
             return
-        selection = set(layers.selection)
-        active = layers.selection.active
-        layers.move_multiple([layers.index(layer) for layer in wanted], 0)
+        selection, active = set(layers.selection), layers.selection.active
+        for target, layer in enumerate(wanted):
+            source = layers.index(layer)
+            if source != target:
+                layers.move(source, target)
         layers.selection = selection
         layers.selection.active = active
 

@@ -5,11 +5,11 @@ They run in worker threads on arrays that nobody else writes.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Image, Labels
 
 from napari_hogseg.data.scheme import IGNORE
 from napari_hogseg.features.drawing import hog_picture, to_uint8, white_point
@@ -87,6 +87,7 @@ class FrameRenderer:
 
     def __init__(self, source: FrameSource, store: AnnotationStore) -> None:
         self._source, self._store = source, store
+        self._hog: HogSettings | None = None
         self._white: float | None = None
 
     def render(self, frame_index: int, hog: HogSettings | None) -> FrameView:
@@ -98,6 +99,8 @@ class FrameRenderer:
         return FrameView(frame_index, frame_HWC, picture)
 
     def _draw(self, frame_HWC: npt.NDArray[np.uint8], hog: HogSettings) -> npt.NDArray[np.uint8]:
+        if hog != self._hog:  # the white of other cells is no measure for these
+            self._hog, self._white = hog, None
         picture, self._white = draw_hog(frame_HWC, hog, self._white)
         return picture
 
@@ -125,11 +128,10 @@ def draw_hog(
 def warm_up() -> None:
     """Pay first-time costs before a clip is opened; meant for a thread.
 
-    The HOG kernels are compiled (seconds, once on a machine), and napari imports pandas and more with its
-    first layers.
+    The HOG kernels are compiled (seconds, once on a machine), and napari imports pandas with its first Labels
+    layer. Layers themselves must not be made here: pint's lazy unit registry fails when two threads fill it.
     """
-    Labels(np.zeros((8, 8), np.uint8))
-    Image(np.zeros((8, 8, 3), np.uint8), rgb=True)
+    importlib.import_module("pandas")
     draw_hog(np.zeros((32, 32, 3), np.uint8), HogSettings(), None)
 
 

@@ -343,13 +343,16 @@ class ReviewController(QObject):
         for class_id in range(min(9, session.clip.scheme.num_classes)):
             # On this layer only; napari's own tools keep their letters (P paint, E erase, F fill, L pick, Z
             # pan).
-            layer.bind_key(str(class_id + 1), partial(self._on_class_key, class_id), overwrite=True)
-        layer.bind_key("0", partial(self._on_class_key, None), overwrite=True)
+            layer.bind_key(str(class_id + 1), self._class_key(class_id), overwrite=True)
+        layer.bind_key("0", self._class_key(None), overwrite=True)
         self.viewer.layers.selection = {layer}
         self._lock_unusable(session)
 
-    def _on_class_key(self, class_id: int | None, _layer: object) -> None:
-        self.select_class(class_id)
+    def _class_key(self, class_id: int | None) -> Callable[[Labels], None]:
+        def choose_class(_layer: Labels) -> None:  # napari asks for a name, which a partial has not
+            self.select_class(class_id)
+
+        return choose_class
 
     def _on_class_changed(self, _event: object = None) -> None:
         self.class_changed.emit()

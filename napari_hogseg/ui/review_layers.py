@@ -89,6 +89,11 @@ class ReviewLayers(QObject):
         panel = self._grid.get(TRUTH)
         return None if panel is None else panel.overlay
 
+    @property
+    def updating(self) -> bool:
+        """Whether pixels wait to be shown or panels to stand."""
+        return bool(self._updates or self._steps)
+
     def open(self, masks: EditableMasks, scheme: LabelScheme) -> None:
         """Stand up all panels for a clip; `opened` follows."""
         self._masks, self._colormap, self._size = masks, display_colormap(scheme), masks.shape[1:]
