@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
@@ -76,6 +76,14 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
         return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width from the header alone, EXIF rotation applied; InputError if it is no picture."""
+    with _open(path, FORMATS, load=False) as picture:
+        width, height = picture.size
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    return (width, height) if turned else (height, width)
+
+
 def read_mask(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """Read a mask's raw values: palette indices stay indices, 16-bit values stay as they are.
 
@@ -121,8 +129,8 @@ def _sixteen_bit(values: npt.NDArray[np.integer], path: Path) -> npt.NDArray[np.
 class _open:  # noqa: N801 - reads as a function
     """Open a picture with the decoders allowed, and turn every way it can be bad into one InputError."""
 
-    def __init__(self, path: Path, formats: tuple[str, ...]) -> None:
-        self._path, self._formats = path, formats
+    def __init__(self, path: Path, formats: tuple[str, ...], *, load: bool = True) -> None:
+        self._path, self._formats, self._load = path, formats, load
 
     def __enter__(self) -> Image.Image:
         path = self._path
@@ -135,7 +143,8 @@ class _open:  # noqa: N801 - reads as a function
             if width * height > MAX_PIXELS:
                 self._picture.close()
                 raise InputError(f"The picture is too large ({width}x{height})", where=path)
-            self._picture.load()
+            if self._load:
+                self._picture.load()
         except FileNotFoundError as error:
             raise InputError("No such file", where=path, remedy="Check the path.") from error
         except UnidentifiedImageError as error:
