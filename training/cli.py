@@ -19,6 +19,7 @@ import napari_hogseg
 from napari_hogseg.features.hog import DEFAULT_PRESET, HogParams
 from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
+from napari_hogseg.runs.checkpoint import export_model
 from napari_hogseg.runs.config import FineTuneConfig, parse_section
 from training import commands, reporting
 from training.exits import ExitCode, classify
@@ -181,6 +182,18 @@ def score(
     from training import scoring
 
     _show_scores(prediction.name, scoring.score_folders(prediction, truth, classes), json_file)
+
+
+@app.command()
+def export(
+    model: RunArgument,
+    out: OutOption,
+    *,
+    half: Annotated[bool, typer.Option("--half", help="Store 16-bit floats: half the size.")] = False,
+) -> None:
+    """Write the model of a run as a folder to share, without resume state."""
+    spec = export_model(model, out, half=half)
+    reporting.console.print(f"{spec.model.network}, {spec.step} steps: {out}")
 
 
 @app.command()

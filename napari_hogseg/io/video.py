@@ -1,6 +1,6 @@
 """Frames of a video file or an image folder: lazily, exactly, with bounded memory.
 
-Frame numbers follow presentation order, 0-based. Pixels stay on the coded grid: a display rotation is applied,
+Frame numbers follow presentation order, 0-based. Pixels stay on the coded grid: a rotation is applied,
 a sample aspect ratio is not (masks are painted on pixels), interlaced frames are not deinterlaced.
 The desktop's threads share one source: its calls take turns, since a codec context must not be shared.
 """

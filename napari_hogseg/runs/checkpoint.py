@@ -113,9 +113,32 @@ def save_checkpoint(
     return final
 
 
-def save_model(folder: Path, spec: ModelSpec, network: torch.nn.Module) -> None:
-    """Write a model folder without resume state, for exchange."""
-    _write_folder(folder, spec, network, None)
+def export_model(path: Path, folder: Path, *, half: bool) -> ModelSpec:
+    """Write a model folder to share: no resume state, no path of this machine.
+
+    Parameters
+    ----------
+    path : Path
+        As for `resolve_model_folder`.
+    folder : Path
+        Must not exist.
+    half : bool
+        Store 16-bit floats: half the size; class probabilities move in the third digit.
+
+    Raises
+    ------
+    InputError
+        If there is no model, or the folder exists.
+    """
+    if folder.exists():
+        raise InputError(
+            "The folder exists", where=folder, remedy="Choose another --out: nothing is overwritten."
+        )
+    spec, network, _ = load_network(path)
+    spec = spec.model_copy(update={"data": spec.data.model_copy(update={"root": ""})})
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _write_folder(folder, spec, network.half() if half else network, None)
+    return spec
 
 
 def _write_folder(
