@@ -1,10 +1,10 @@
 """Live computing for the frame on screen: who computes what after which event, and what is shown of it.
 
-    step -> frame + HOG -> prediction -> comparison with the ground truth
+    step -> frame + HOG -> prediction + comparison
                  painting (debounced) -> comparison
 
-Each arrow is a latest-only channel with a thread of its own, so a slow model never holds up frame and HOG.
-While the slider moves, a panel keeps showing its last whole pair: a prediction is only ever drawn on the
+Each of the three is a latest-only channel with a thread of its own, so a slow model never holds up frame and
+HOG. While the slider moves, a panel keeps showing its last whole pair: a prediction is only ever drawn on the
 frame it was made for. Pixels are computed in `products` and written in `review_layers`.
 """
 
@@ -71,6 +71,15 @@ class PredictedFrame:
     class_ids: npt.NDArray[np.uint8] = field(repr=False)
 
 
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """A prediction and how it compares; `note` says why there is no comparison."""
+
+    predicted: PredictedFrame
+    comparison: Comparison | None
+    note: str
+
+
 class LiveReview(QObject):
     """Computes for one clip, until `close`.
 
@@ -109,9 +118,9 @@ class LiveReview(QObject):
         self._comparisons = LiveChannel("comparison", self)
         self._frames.ready.connect(self._on_frame)
         self._frames.failed.connect(self._on_frame_failed)
-        self._predictions.ready.connect(self._on_prediction)
+        self._predictions.ready.connect(self._on_assessment)
         self._predictions.failed.connect(self._on_prediction_failed)
-        self._comparisons.ready.connect(self._on_comparison)
+        self._comparisons.ready.connect(self._on_assessment)
         self._comparisons.failed.connect(self._on_comparison_failed)
         self._repaint = QTimer(self, singleShot=True, interval=PAINT_DEBOUNCE_MS)
         self._repaint.timeout.connect(self._on_painting_settled)
@@ -147,6 +156,10 @@ class LiveReview(QObject):
             self._layers.show(PREDICTION, self._view.frame, None)
             self._layers.show(ERRORS, self._view.frame, None)
             self._predict(self._view)
+
+    def forget_predictions(self) -> None:
+        """Predict every frame anew from now on."""
+        self._cache.clear()
 
     def painted(self, frame_index: int) -> None:
         """Compare again soon: somebody paints."""
@@ -186,22 +199,25 @@ class LiveReview(QObject):
             self._set_state()
             return
         cached = self._cache.get((predictor.digest, view.frame_index))
-        if cached is not None:
-            self._predictions.invalidate()  # a prediction on its way is for a frame we have left
-            self._on_prediction(PredictedFrame(view, predictor.digest, cached))
-            return
-        self._predictions.request(
-            view.frame_index, lambda: PredictedFrame(view, predictor.digest, predictor.predict(view.frame))
-        )
+        # The comparison belongs to this job: it is quick, and both panels are drawn together.
+        self._predictions.request(view.frame_index, partial(_assess, predictor, self._store, view, cached))
         self._set_state()
 
     @on_gui_thread
-    def _on_prediction(self, predicted: PredictedFrame) -> None:
+    def _on_assessment(self, assessment: Assessment) -> None:
+        predicted, comparison = assessment.predicted, assessment.comparison
         self._predicted = predicted
         self._remember(predicted)
         self._layers.show(PREDICTION, predicted.view.frame, to_display(predicted.class_ids))
-        self._set_state(predicted=predicted.view.frame_index, prediction_error=None)
-        self._compare()
+        error_map = None if comparison is None else comparison.error_map
+        self._layers.show(ERRORS, predicted.view.frame, error_map)
+        current = predicted.view.frame_index == self.state.frame_index
+        self._set_state(
+            predicted=predicted.view.frame_index,
+            prediction_error=None,
+            scores=comparison.scores if current and comparison is not None else None,
+            mask_note=assessment.note,
+        )
 
     def _remember(self, predicted: PredictedFrame) -> None:
         key = (predicted.digest, predicted.view.frame_index)
@@ -218,44 +234,12 @@ class LiveReview(QObject):
         self._set_state(predicted=None, prediction_error=error, scores=None)
 
     def _on_painting_settled(self) -> None:
-        self._compare()
-
-    def _compare(self) -> None:
         predicted, predictor = self._predicted, self._predictor
-        if predicted is None or predictor is None:
-            return
-        frame_index = predicted.view.frame_index
-        note = self._why_not_compare(frame_index, predictor)
-        if note:
-            self._comparisons.invalidate()
-            self._layers.show(ERRORS, predicted.view.frame, None)
-            self._set_state(scores=None, mask_note=note)
-            return
-        truth, class_ids = self._store.mask(frame_index), predicted.class_ids
-        num_classes = self._store.scheme.num_classes
-        self._comparisons.request(
-            frame_index,
-            lambda: (predicted, compare(frame_index, class_ids, truth, num_classes, TOLERANCE_PX)),
-        )
-        self._set_state(mask_note="")
-
-    def _why_not_compare(self, frame_index: int, predictor: Predictor) -> str:
-        problem = self._store.problem(frame_index)
-        if problem is not None:
-            return f"This frame's mask cannot be used. {problem}"
-        if not self._store.has_mask(frame_index):
-            return "No ground truth on this frame: paint some, or choose a masks folder."
-        if predictor.scheme.classes != self._store.scheme.classes:
-            ours, theirs = self._store.scheme.name, predictor.scheme.name
-            return f"The model's classes ({theirs}) are not those of the masks ({ours}): nothing to compare."
-        return ""
-
-    @on_gui_thread
-    def _on_comparison(self, result: tuple[PredictedFrame, Comparison]) -> None:
-        predicted, comparison = result
-        self._layers.show(ERRORS, predicted.view.frame, comparison.error_map)
-        current = comparison.frame_index == self.state.frame_index
-        self._set_state(scores=comparison.scores if current else None)
+        if predicted is not None and predictor is not None:
+            view, class_ids = predicted.view, predicted.class_ids
+            self._comparisons.request(
+                view.frame_index, partial(_assess, predictor, self._store, view, class_ids)
+            )
 
     def _on_comparison_failed(self, _frame_index: object, error: InputError) -> None:
         self._set_state(scores=None, mask_note=str(error))
@@ -263,3 +247,29 @@ class LiveReview(QObject):
     def _set_state(self, **changes: object) -> None:
         self.state = replace(self.state, **changes)  # type: ignore[arg-type]
         self.state_changed.emit(self.state)
+
+
+def _assess(
+    predictor: Predictor, store: AnnotationStore, view: FrameView, known: npt.NDArray[np.uint8] | None
+) -> Assessment:
+    """Predict a frame (unless its prediction is known) and compare it; runs in a worker."""
+    class_ids = predictor.predict(view.frame) if known is None else known
+    predicted = PredictedFrame(view, predictor.digest, class_ids)
+    note = _why_not_compare(predictor, store, view.frame_index)
+    if note:
+        return Assessment(predicted, None, note)
+    truth = store.mask(view.frame_index)
+    comparison = compare(view.frame_index, class_ids, truth, store.scheme.num_classes, TOLERANCE_PX)
+    return Assessment(predicted, comparison, "")
+
+
+def _why_not_compare(predictor: Predictor, store: AnnotationStore, frame_index: int) -> str:
+    problem = store.problem(frame_index)
+    if problem is not None:
+        return f"This frame's mask cannot be used. {problem}"
+    if not store.has_mask(frame_index):
+        return "No ground truth on this frame: paint some, or choose a masks folder."
+    if predictor.scheme.classes != store.scheme.classes:
+        ours, theirs = store.scheme.name, predictor.scheme.name
+        return f"The model's classes ({theirs}) are not those of the masks ({ours}): nothing to compare."
+    return ""

@@ -90,7 +90,8 @@ class ReviewDock(QWidget):
         self.finetune.model_ready.connect(controller.load_model)
         # While a slow model computes nothing changes; look again after a moment.
         self._look_again = QTimer(self, singleShot=True, interval=COMPUTING_AFTER_MS)
-        self._look_again.timeout.connect(self._show_status)
+        self._look_again.timeout.connect(self._on_waited)
+        self._waited = False
         app = QApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(controller.close)
@@ -120,14 +121,21 @@ class ReviewDock(QWidget):
         session = self.controller.session
         if session is None:
             return
-        text = describe(
-            session.live.state, session.store.shape[0], has_model=self.controller.model is not None
-        )
-        self.status.setText(text)
+        state, has_model = session.live.state, self.controller.model is not None
+        self.status.setText(describe(state, session.store.shape[0], has_model=has_model))
+        self._show_notice(notice(state, has_model=has_model, waiting=self._waited))
+        self._waited = False
+
+    def _show_notice(self, text: str) -> None:
+        """Write on the canvas what must not be overlooked; rarely, as each change draws all panels anew."""
         overlay = self.controller.viewer.canvas.overlays.text
-        overlay.text = text
-        overlay.position = "bottom_center"
-        overlay.visible = True
+        if overlay.visible == bool(text) and overlay.text == text:
+            return
+        overlay.text, overlay.position, overlay.visible = text, "bottom_center", bool(text)
+
+    def _on_waited(self) -> None:
+        self._waited = True
+        self._show_status()
 
     def _on_corrections(self) -> None:
         session = self.controller.session
@@ -162,6 +170,27 @@ def describe(state: LiveState, num_frames: int, *, has_model: bool) -> str:
     if state.scores is not None:
         return f"{frame}: mean IoU {state.scores.mean_iou:.3f}"
     return f"{frame}: {'no comparison' if state.mask_note else 'comparing ...'}"
+
+
+def notice(state: LiveState, *, has_model: bool, waiting: bool) -> str:
+    """Say what a person looking at the panels must know; empty where all is as it seems.
+
+    Parameters
+    ----------
+    state : LiveState
+    has_model : bool
+    waiting : bool
+        Whether nothing has changed for a while: only then a prediction under way is worth a word.
+    """
+    if state.frame_error is not None:
+        return f"Frame {state.frame_index} cannot be decoded"
+    if not has_model:
+        return "No model loaded: there is no prediction"
+    if state.prediction_error is not None:
+        return "The model failed on this frame"
+    if waiting and state.predicted not in (None, state.frame_index):
+        return f"Predicting frame {state.frame_index}; the lower panels show frame {state.predicted}"
+    return ""
 
 
 def _close(controller: ReviewController, _object: object = None) -> None:
