@@ -59,13 +59,14 @@ set-up: $(VENV)/.ready-$(QT)-test ## create the environment with everything that
 bench: $(VENV)/.ready-$(QT)-test ## print the tables of benchmarks/
 	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(ON_SCREEN) $(BIN)/python "$$script"; done
 
-# Frames other than the committed clip's: another seed. The trained model's folder replaces sample_data/model.
-SAMPLE_SEED := 100
+# Frames other than the committed clip's: other seeds. The exported model replaces sample_data/model.
+SAMPLE_SEEDS := 101,102,103,104,105,106,107,108,109,110,111,112
 sample-model: $(VENV)/.ready-$(QT)-demo ## train the small model of the sample data anew
 	rm -rf build/sample-model
-	$(RUN) -m sample_data.generator --training-set build/sample-model/data --seed $(SAMPLE_SEED)
+	$(RUN) -m sample_data.generator --out build/sample-model/data --seeds $(SAMPLE_SEEDS) --frames-each 40
 	$(BIN)/hogseg train sample-unet-s --data build/sample-model/data --out build/sample-model/run
-	$(RUN) -m sample_data.generator --take-model build/sample-model/run
+	rm -rf sample_data/model
+	$(BIN)/hogseg export build/sample-model/run --out sample_data/model --half
 
 clean: ## remove what was built and cached; the environments stay (rm -r .venv starts anew)
 	rm -rf build dist demo.png .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,7 +1,7 @@
 """The README's two tables on real surgical frames, by the project's own commands.
 
     python -m benchmarks.vocalfolds arms --data ROOT --out FOLDER   # beta = 0 and beta = 1, three seeds each
-    python -m benchmarks.vocalfolds loop --data ROOT --out FOLDER   # fine-tune on five frames, before and after
+    python -m benchmarks.vocalfolds loop --data ROOT --out FOLDER   # five corrected frames, before and after
 
 Runs that are finished are not run again; the table is made from the run folders. Split: train on sequences
 6 and 7, validate on 5, all of one patient. The last checkpoint is scored, so no step was chosen by its score.
