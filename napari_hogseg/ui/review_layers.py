@@ -48,7 +48,7 @@ OVERLAY_OPACITY = {TRUTH: 0.5, HOG: 1.0, PREDICTION: 0.5, ERRORS: 1.0}
 #: The frame behind the HOG map is dimmed: its strokes are what one looks at.
 BACKDROP_OPACITY = {TRUTH: 1.0, HOG: 0.35, PREDICTION: 1.0, ERRORS: 0.6}
 SCALE = (1.0, 1.0)
-AXIS_LABELS = ("frame", "row", "column")
+AXIS_LABELS = ("t", "y", "x")  # a word does not fit before napari has laid out a new slider
 
 
 class ReviewLayers(QObject):
@@ -118,9 +118,9 @@ class ReviewLayers(QObject):
             self._step.start()
 
     def _finish(self) -> None:
-        # napari sizes a slider's label only when a label changes, and this slider is new.
-        self._viewer.dims.axis_labels = ("", *AXIS_LABELS[1:])
         self._viewer.dims.axis_labels = AXIS_LABELS
+        # Frames are dimmed by their opacity: on a light theme's canvas they would fade to white instead.
+        self._viewer.canvas.background_color_override = "black"
         self.opened.emit()
 
     def _open_panel(self, key: str) -> None:
@@ -235,3 +235,4 @@ class ReviewLayers(QObject):
         self._updates.clear()
         self._steps.clear()
         self._grid.clear()
+        self._viewer.canvas.background_color_override = None
