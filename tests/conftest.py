@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.command_line"]
+
 PROJECT_ROOT = Path(__file__).parents[1]
 
 
@@ -21,6 +23,6 @@ def shared_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def _single_torch_thread() -> None:
-    import torch  # noqa: PLC0415 - only where a test runs, so that collecting stays quick
+    import torch  # only where a test runs, so that collecting stays quick
 
     torch.set_num_threads(1)

@@ -27,7 +27,7 @@ from napari_hogseg.runs.config import RunConfig, parse_section, read_toml, to_to
 from training.loop import Task, WatchedFrames
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_hogseg.models.multitask import MultiTaskNetwork
@@ -56,7 +56,9 @@ def open_data(config: RunConfig) -> OpenedData:
     return OpenedData(dataset, split, config.model_copy(update={"data": resolved}))
 
 
-def assemble(config: RunConfig, run: Path, *, resume: bool) -> Task:
+def assemble(
+    config: RunConfig, run: Path, *, resume: bool, warn: Callable[[str], None] = lambda _text: None
+) -> Task:
     """Make the task of a full run.
 
     Parameters
@@ -66,6 +68,8 @@ def assemble(config: RunConfig, run: Path, *, resume: bool) -> Task:
     run : Path
         Run folder; must hold no run unless `resume`.
     resume : bool
+    warn : callable
+        Gets what the person should know.
 
     Returns
     -------
@@ -117,7 +121,8 @@ def assemble(config: RunConfig, run: Path, *, resume: bool) -> Task:
         log_every=train.log_every,
     )
     if resume:
-        restore(task)
+        for skipped in restore(task):
+            warn(f"Passed over a damaged checkpoint: {skipped}")
     return task
 
 

@@ -40,8 +40,8 @@ DESKTOP_NICE = 10
 def train(config: RunConfig, run: Path, *, resume: bool, for_parent: bool) -> ExitCode:
     """Run `hogseg train`."""
 
-    def prepare(warn: Callable[[str], None]) -> Task:  # noqa: ARG001 - one signature for both commands
-        task = assemble(config, run, resume=resume)
+    def prepare(warn: Callable[[str], None]) -> Task:
+        task = assemble(config, run, resume=resume, warn=warn)
         if not resume:
             write_config(run, open_data(config).config)
         return task

@@ -25,7 +25,9 @@ STILL = AugmentConfig(crop_px=64, hflip=0, vflip=0, rotation=0)
 
 def picture(height: int = 64, width: int = 96, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return rng.integers(0, 256, (height, width, 3)).astype(np.uint8), rng.integers(0, 6, (height, width)).astype(np.uint8)
+    return rng.integers(0, 256, (height, width, 3)).astype(np.uint8), rng.integers(
+        0, 6, (height, width)
+    ).astype(np.uint8)
 
 
 def test_without_randomness_a_crop_is_a_crop() -> None:
@@ -111,7 +113,8 @@ def test_color_jitter_changes_colours_but_no_more_than_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "short_px", "expected"), [((540, 960), 256, (256, 455)), ((960, 540), 270, (480, 270)), ((7, 900), 7, (7, 900))]
+    ("size", "short_px", "expected"),
+    [((540, 960), 256, (256, 455)), ((960, 540), 270, (480, 270)), ((7, 900), 7, (7, 900))],
 )
 def test_input_size_keeps_the_aspect(size: tuple[int, int], short_px: int, expected: tuple[int, int]) -> None:
     assert input_size(*size, short_px) == expected
