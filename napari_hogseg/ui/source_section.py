@@ -12,8 +12,11 @@ from napari_hogseg.session.clips import clip_folders, find_dataset
 from napari_hogseg.ui.section import ElidedLabel, Section
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
+
     from napari_hogseg.ui.review_controller import ReviewController
 
+PLUGIN = "napari-hogseg"
 VIDEO_FILTER = "Videos (*.mp4 *.mkv *.avi *.mov *.mpg *.mpeg *.ts *.webm *.m4v *.wmv);;All files (*)"
 
 
@@ -42,13 +45,21 @@ class SourceSection(Section):
             "A folder of PNG masks, named after the frames or as many as there are frames"
         )
         self.masks_button.setEnabled(False)
+        self.layer_button = QPushButton("Use the opened layer")
+        self.layer_button.setToolTip("Review what File > Open has put into the viewer")
+        self.layer_button.setVisible(False)
         self.body.addLayout(_row(self.video_button, self.folder_button, self.masks_button))
+        self.body.addWidget(self.layer_button)
         for widget in (self.clip_label, self.clips, self.masks_label):
             self.body.addWidget(widget)
         self.video_button.clicked.connect(lambda: self._browse_video())
         self.folder_button.clicked.connect(lambda: self._browse_folder())
         self.masks_button.clicked.connect(lambda: self._browse_masks())
+        self.layer_button.clicked.connect(lambda: self._use_layer())
         self.clips.activated.connect(self._on_clip_chosen)
+        for event in (controller.viewer.layers.events.inserted, controller.viewer.layers.events.removed):
+            event.connect(self._on_layers_changed)
+        self._on_layers_changed()
         controller.clip_changed.connect(self._on_clip_changed)
 
     def _browse_video(self) -> None:
@@ -68,6 +79,25 @@ class SourceSection(Section):
         path = QFileDialog.getExistingDirectory(self, "Open a folder of masks", self._start_folder())
         if path and session is not None:
             self._controller.open(session.path, Path(path))
+
+    def _opened_layer(self) -> Layer | None:
+        """Find the newest layer that our reader opened and that is still seen."""
+        ours = [
+            layer
+            for layer in self._controller.viewer.layers
+            if layer.visible and layer.source.path and layer.source.reader_plugin == PLUGIN
+        ]
+        return ours[-1] if ours else None
+
+    def _use_layer(self) -> None:
+        layer = self._opened_layer()
+        if layer is not None:
+            layer.visible = False  # the review shows the same frames; a hidden layer takes no cell
+            self._controller.open(Path(layer.source.path))
+        self._on_layers_changed()
+
+    def _on_layers_changed(self, _event: object = None) -> None:
+        self.layer_button.setVisible(self._opened_layer() is not None)
 
     def _start_folder(self) -> str:
         session = self._controller.session

@@ -6,7 +6,9 @@ import threading
 
 import numpy as np
 import pytest
+from napari.layers import Image as Image2D
 from napari.layers import Points
+from napari.layers._source import Source
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
@@ -310,6 +312,20 @@ def test_masks_that_do_not_pair_are_refused(review, clip_folder, tmp_path):
     Image.fromarray(truth_mask(0)).save(tmp_path / "few" / "x.png")
     review.controller.open(clip_folder, tmp_path / "few")
     review.wait(lambda: "neither by name nor by number" in review.dock.message.text())
+
+
+def test_a_layer_that_file_open_made_can_be_reviewed(review, clip_folder):
+    layer = Image2D(np.zeros((2, HEIGHT, WIDTH, 3), np.uint8), rgb=True, name="opened")
+    assert not review.dock.source.layer_button.isVisibleTo(review.dock)
+    layer._source = Source(path=str(clip_folder), reader_plugin="napari-hogseg")
+    review.viewer.add_layer(layer)
+    assert review.dock.source.layer_button.isVisibleTo(review.dock)
+    review.dock.source.layer_button.click()
+    review.wait(lambda: review.controller.session is not None)
+    settle(review)
+    assert not layer.visible
+    assert not review.dock.source.layer_button.isVisibleTo(review.dock)
+    assert review.viewer.canvas.grid.actual_shape(review.viewer.layers) == (2, 2)
 
 
 # --- models
