@@ -1,0 +1,135 @@
+"""Decoding a video stream from where its container stands, giving only frames that decoded without an error.
+
+FFmpeg covers damage up: it fills a broken picture from its neighbours and lets later pictures refer to it.
+Here an error ends the group of pictures, and decoding starts afresh at the next keyframe. Damage that leaves a
+valid stream cannot be seen. Does not know frame numbers.
+"""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeAlias
+
+import av
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy.typing as npt
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+PacketIdentity: TypeAlias = tuple[int, int]
+"""Size and check value of a packet's first bytes."""
+
+STRICT_DECODING = {"err_detect": "crccheck+bitstream+buffer+explode"}
+"""An error is reported instead of covered up."""
+
+_IDENTITY_BYTES = 64
+
+
+class StrangePacketError(Exception):
+    """After a seek the file tells other times than when read from its start."""
+
+
+def packet_identity(packet: Packet[VideoStream]) -> PacketIdentity:
+    """Tell a packet from its neighbours; positions would be simpler, but some formats do not give them."""
+    return packet.size, zlib.crc32(memoryview(packet)[:_IDENTITY_BYTES])
+
+
+class DecodeRun:
+    """The frames from here on, in presentation order.
+
+    Parameters
+    ----------
+    container, stream
+        At the file's start or just after a seek; the decoder's memory is empty.
+    expected : mapping of int to PacketIdentity, optional
+        After a seek: packets by presentation time. One that looks different raises StrangePacketError.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        expected: Mapping[int, PacketIdentity] | None = None,
+    ) -> None:
+        self._packets, self._stream = container.demux(stream), stream
+        self._expected = expected
+        self._awaits_keyframe = expected is not None
+        self._start_pts: int | None = None
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        while True:
+            try:
+                packet = next(self._packets, None)
+            except av.FFmpegError:
+                return  # the file breaks off here
+            if packet is None:
+                return
+            if packet.size == 0 or self._is_wanted(packet):
+                yield from self._decode(packet)
+
+    def _is_wanted(self, packet: Packet[VideoStream]) -> bool:
+        self._check(packet)
+        if packet.is_corrupt:
+            self._awaits_keyframe = True
+        elif self._awaits_keyframe and packet.is_keyframe:
+            self._awaits_keyframe, self._start_pts = False, packet.pts
+        return not self._awaits_keyframe
+
+    def _check(self, packet: Packet[VideoStream]) -> None:
+        if self._expected is None or packet.is_discard or packet.is_corrupt:
+            return
+        if packet.pts is None or self._expected.get(packet.pts) != packet_identity(packet):
+            raise StrangePacketError
+
+    def _decode(self, packet: Packet[VideoStream]) -> Iterator[VideoFrame]:
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            if self._is_leading(packet):
+                return
+            frames = self._drain()
+            self._awaits_keyframe = True
+        for frame in frames:
+            if not frame.is_corrupt:  # the mark of a picture decoded without those it refers to
+                yield frame
+
+    def _is_leading(self, packet: Packet[VideoStream]) -> bool:
+        """Tell pictures shown before the keyframe that decoding began at: nothing after it refers to them."""
+        return self._start_pts is not None and packet.pts is not None and packet.pts < self._start_pts
+
+    def _drain(self) -> list[VideoFrame]:
+        """Frames decoded before the error and held back for their order are good."""
+        frames: list[VideoFrame] = []
+        with suppress(av.FFmpegError):
+            frames = self._stream.codec_context.decode(None)
+        self._stream.codec_context.flush_buffers()
+        return frames
+
+
+def upright_rgb(frame: VideoFrame) -> npt.NDArray[np.uint8]:
+    """Return a frame as (H, W, 3) uint8 RGB, turned and mirrored as the file asks a player to.
+
+    Pixels stay on the coded grid: no sample aspect ratio is applied, nothing is deinterlaced.
+    """
+    pixels = frame.to_ndarray(format="rgb24")
+    matrix = _display_matrix(frame)
+    if matrix is None:
+        return np.ascontiguousarray(pixels)
+    (a, b), (c, d) = matrix
+    # Column p, row q go to column a p + c q, row b p + d q (ISO/IEC 14496-12, 6.2.2).
+    if a == 0 and d == 0:
+        pixels, a, d = pixels.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _display_matrix(frame: VideoFrame) -> npt.NDArray[np.int32] | None:
+    """Return the linear part of the display matrix; None where there is none."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    return None if data is None else np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2]
