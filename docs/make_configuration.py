@@ -14,9 +14,9 @@ TARGET = Path(__file__).with_name("configuration.md")
 
 HEAD = """# Configuration
 
-Made from the classes in `napari_hogseg/runs/config.py` by `python docs/make_configuration.py`; a test keeps it
-true. A recipe is a TOML file with these sections and fields; `hogseg train RECIPE --set section.field=value`
-overrides one. Unknown fields are refused. The defaults are the paper's.
+Made from the classes in `napari_hogseg/runs/config.py` by `python docs/make_configuration.py`; a test keeps
+it true. A recipe is a TOML file with these sections and fields; `--set section.field=value` overrides one.
+Unknown fields are refused. The defaults are the paper's.
 """
 
 

@@ -267,8 +267,8 @@ def main() -> None:
         if known is None:
             raise
         code, what, remedy = known
-        reporting.console.print(f"error: {what}", style="red", markup=False)
+        reporting.console.print(f"error: {what}", style="red")
         if remedy:
-            reporting.console.print(remedy, markup=False)
+            reporting.console.print(remedy)
         sys.stdout.flush()
         raise SystemExit(int(code)) from (error if os.environ.get("HOGSEG_DEBUG") else None)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from training.evaluation import Scores
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 """Talk goes to standard error: standard output is for results and events."""
 
 

@@ -50,9 +50,9 @@ def _show(name: str, check: Callable[[], str]) -> bool:
     try:
         detail = check()
     except Exception as error:  # noqa: BLE001 - whatever breaks, the other checks still tell something
-        reporting.console.print(f"FAILED  {name}: {type(error).__name__}: {error}", style="red", markup=False)
+        reporting.console.print(f"FAILED  {name}: {type(error).__name__}: {error}", style="red")
         return False
-    reporting.console.print(f"ok      {name}: {detail}", markup=False)
+    reporting.console.print(f"ok      {name}: {detail}")
     return True
 
 
