@@ -5,11 +5,15 @@ Disk errors stay OSError: a full disk is not a mistake of the person's input.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import tempfile
+import secrets
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
 
@@ -28,16 +32,13 @@ def write_bytes(path: Path, data: bytes) -> None:
     OSError
         If the disk refuses; the earlier file is untouched and no partial file is left.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    partial = Path(name)
+    # Not tempfile.mkstemp: its files are private, ours are for the group's other tools too.
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with partial.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        partial.chmod(
-            0o666 & ~_umask()
-        )  # mkstemp makes private files; ours are for the group's other tools too
         partial.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -73,7 +74,7 @@ def publish_folder(partial: Path, final: Path) -> None:
     for folder in (*(path for path in partial.rglob("*") if path.is_dir()), partial):
         _sync_folder(folder)
     if final.exists():
-        raise FileExistsError(17, "The folder exists", str(final))
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final))
     partial.rename(final)
     _sync_folder(final.parent)
 
@@ -101,9 +102,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

@@ -1,8 +1,8 @@
 """The presentation times of a video's frames: which frame is number i, and where decoding may start.
 
 Made from packets alone (no decoding) where every packet tells its time once and the first frames decode at
-just these times; else by decoding the file once. Frame numbers follow presentation order, 0-based, with frames
-that an edit list hides left out. Does not open files and keeps no frames.
+just these times; else by decoding the file once. Frame numbers follow presentation order, 0-based; frames that
+an edit list hides are left out. Does not open files and keeps no frames.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Decoding a video stream from where its container stands, giving only frames that decoded without an error.
 
 FFmpeg covers damage up: it fills a broken picture from its neighbours and lets later pictures refer to it.
-Here an error ends the group of pictures, and decoding starts afresh at the next keyframe. Damage that leaves a
-valid stream cannot be seen. Does not know frame numbers.
+Here an error ends the group of pictures, and decoding starts afresh at the next keyframe. Damage that leaves
+a valid stream cannot be seen. Does not know frame numbers.
 """
 
 from __future__ import annotations
 
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import av
 import numpy as np
@@ -132,4 +132,6 @@ def upright_rgb(frame: VideoFrame) -> npt.NDArray[np.uint8]:
 def _display_matrix(frame: VideoFrame) -> npt.NDArray[np.int32] | None:
     """Return the linear part of the display matrix; None where there is none."""
     data = frame.side_data.get("DISPLAYMATRIX")
-    return None if data is None else np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2]
+    if data is None:
+        return None
+    return np.frombuffer(cast("bytes", data), np.int32).reshape(3, 3)[:2, :2]  # any buffer will do
