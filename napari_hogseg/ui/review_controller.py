@@ -108,7 +108,7 @@ class ReviewController(QObject):
         self.hog = HogSettings()
         self._closed = False
         self.grid = PanelGrid(viewer, self)
-        self.grid.closed.connect(self.panel_closed)
+        self.grid.closed.connect(self.panel_closed.emit)
         self.layers = ReviewLayers(viewer, self.grid, self)
         self.layers.opened.connect(self._on_layers_opened)
         self._clips = self._channel("opening", self._on_clip_opened)
@@ -116,7 +116,7 @@ class ReviewController(QObject):
         self._models = self._channel("loading the model", self._on_model_loaded)
         # A stroke changes the store hundreds of times; the dock wants to know a few times a second.
         self._coalesce = QTimer(self, singleShot=True, interval=100)
-        self._coalesce.timeout.connect(self.corrections_changed)
+        self._coalesce.timeout.connect(self.corrections_changed.emit)
         self._store_changed.connect(self._on_store_changed)
         viewer.dims.events.current_step.connect(self._on_step)
         self._warming = threading.Thread(target=warm_up, name="hogseg-warm-up", daemon=True)
@@ -358,6 +358,11 @@ class ReviewController(QObject):
         self.class_changed.emit()
 
     # --- the end ----------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
 
     def close(self) -> bool:
         """Save what is pending and end all threads; True if everything is saved. Safe to call twice."""

@@ -87,6 +87,7 @@ class ReviewDock(QWidget):
         controller.live_changed.connect(self._on_live)
         controller.corrections_changed.connect(self._on_corrections)
         controller.clip_changed.connect(self._on_clip)
+        controller.model_changed.connect(self.finetune.corrections_changed)
         self.finetune.model_ready.connect(controller.load_model)
         # While a slow model computes nothing changes; look again after a moment.
         self._look_again = QTimer(self, singleShot=True, interval=COMPUTING_AFTER_MS)

@@ -97,7 +97,8 @@ class SourceSection(Section):
         self._on_layers_changed()
 
     def _on_layers_changed(self, _event: object = None) -> None:
-        self.layer_button.setVisible(self._opened_layer() is not None)
+        if not self._controller.closed:  # after that Qt may have deleted the button
+            self.layer_button.setVisible(self._opened_layer() is not None)
 
     def _start_folder(self) -> str:
         session = self._controller.session
