@@ -43,8 +43,8 @@ _TURNS = {
 }
 """What makes a picture upright, by EXIF orientation."""
 
-_DAMAGE = (OSError, EOFError, SyntaxError, ValueError, struct.error)
-"""What Pillow raises on damaged files."""
+_DAMAGE = (OSError, EOFError, SyntaxError, TypeError, ValueError, struct.error)
+"""What Pillow raises on damaged files, found by flipping bytes; a missing TIFF size is its TypeError."""
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -77,8 +77,8 @@ def _natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """Read a frame.
 
-    EXIF rotation is applied, grey becomes RGB, an alpha channel is dropped; pictures of more than 8 bit a channel
-    are refused, as any scaling to 8 bit would be a guess.
+    EXIF rotation is applied, grey becomes RGB, an alpha channel is dropped; pictures of more than 8 bit a
+    channel are refused, as any scaling to 8 bit would be a guess.
 
     Returns
     -------
@@ -118,8 +118,8 @@ def read_mask(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     Raises
     ------
     InputError
-        If its values are not those that were painted (JPEG, colours, fractions, 2 or 4 bit grey that programs scale
-        each in their own way), or if it is damaged, missing or of several pages.
+        If its values are not those that were painted (JPEG, colours, fractions, 2 or 4 bit grey that programs
+        scale each in their own way), or if it is damaged, missing or of several pages.
     """
     with _opened(path) as picture:
         _check_exact(picture, path)
@@ -142,16 +142,16 @@ def _check_exact(picture: Image.Image, path: Path) -> None:
             remedy="Export masks as PNG.",
         )
     if picture.mode not in {"1", "L", "P", *_SIXTEEN_BIT_MODES, *_NUM_COLOR_CHANNELS}:
-        raise _no_class_ids(f"is a picture of mode {picture.mode}", path)
+        raise _no_class_ids(f"is a picture of mode {picture.mode}, not class ids", path)
     if re.match(r"L;[24]", _raw_mode(picture)):
         raise _no_class_ids("has 2 or 4 bit a pixel, which programs scale each in their own way", path)
     if _is_deep(picture):
-        raise _no_class_ids("is a colour picture of 16 bit a channel", path)
+        raise _no_class_ids("is a colour picture of 16 bit a channel, not class ids", path)
 
 
 def _one_channel(colors_HWC: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
     if (colors_HWC != colors_HWC[..., :1]).any():
-        raise _no_class_ids("is a colour picture", path)
+        raise _no_class_ids("is a colour picture, not class ids", path)
     return colors_HWC[..., 0]
 
 
@@ -165,7 +165,7 @@ def _sixteen_bit(values: npt.NDArray[np.integer], path: Path) -> npt.NDArray[np.
 
 def _no_class_ids(why: str, path: Path) -> InputError:
     return InputError(
-        f"The mask {why}, not class ids",
+        f"The mask {why}",
         where=path,
         remedy="Export index masks: one 8-bit channel whose values are class ids.",
     )
