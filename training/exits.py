@@ -43,9 +43,15 @@ REMEDIES = {
 }
 
 
+_WORKER_MARK = "in DataLoader worker process"
+"""torch hands an error of a loader process on as text, its traceback included; the last line is the message."""
+
+
 def classify(error: BaseException) -> tuple[ExitCode, str, str] | None:
     """Exit code, what happened and remedy of an error a user can act on; None for a defect of ours."""
     if isinstance(error, InputError):
+        if _WORKER_MARK in error.what:
+            return ExitCode.BAD_INPUT, error.what.rpartition("InputError: ")[2].strip(), ""
         place = "" if error.where is None else f" [{error.where}]"
         return ExitCode.BAD_INPUT, f"{error.what}{place}", error.remedy
     code = _code_of(error)

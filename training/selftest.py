@@ -11,7 +11,6 @@ import imageio.v3 as imageio
 import numpy as np
 import skimage.feature
 import torch
-from napari_hogseg.io.video import open_frames
 
 import sample_data
 from napari_hogseg.data.layouts import PLAIN, DataSet, Layout, Sample
@@ -19,6 +18,7 @@ from napari_hogseg.data.scheme import LabelScheme
 from napari_hogseg.features.hog import HOG_PRESETS, hog_features, resize_frames
 from napari_hogseg.inference.predictor import Predictor, choose_device
 from napari_hogseg.io import images
+from napari_hogseg.io.video import open_frames
 from napari_hogseg.metrics.boundary import boundary_iou, surface_dice
 from napari_hogseg.metrics.confusion import confusion_matrix, iou_scores
 from training import reporting
