@@ -44,7 +44,7 @@ REMEDIES = {
 
 
 _WORKER_MARK = "in DataLoader worker process"
-"""torch hands an error of a loader process on as text, its traceback included; the last line is the message."""
+"""torch hands on an error of a loader process as text with its traceback; the last line is the message."""
 
 
 def classify(error: BaseException) -> tuple[ExitCode, str, str] | None:
