@@ -106,7 +106,7 @@ class FineTunePanel(QWidget):
         self.form.changed.connect(self._refresh)
         self._exports.ready.connect(self._on_exported)
         self._exports.failed.connect(self._on_export_failed)
-        self.trainer.event.connect(self._on_event)
+        self.trainer.told.connect(self._on_event)
         self.trainer.line.connect(self.log.appendPlainText)
         self.trainer.ended.connect(self._on_ended)
         self.trainer.silent.connect(self._on_silent)

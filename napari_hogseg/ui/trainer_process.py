@@ -68,7 +68,7 @@ class TrainerProcess(QObject):
 
     Attributes
     ----------
-    event : Signal(object)
+    told : Signal(object)
         Each event of `napari_hogseg.runs.events`.
     line : Signal(str)
         Each line of its standard error.
@@ -78,7 +78,7 @@ class TrainerProcess(QObject):
         Seconds without a sign of life, each second from SILENCE_S on; 0 when it speaks again.
     """
 
-    event = Signal(object)
+    told = Signal(object)
     line = Signal(str)
     ended = Signal(object)
     silent = Signal(float)
@@ -188,7 +188,7 @@ class TrainerProcess(QObject):
                 self._last = event
             if isinstance(event, (Finished, Progress)):
                 self._step = event.step
-            self.event.emit(event)
+            self.told.emit(event)
 
     def _read_log(self) -> None:
         if self._process is not None:
