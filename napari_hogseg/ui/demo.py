@@ -1,15 +1,19 @@
 """The demonstration: napari on the sample clip, its masks and its model, all four panels live.
 
-`python -m napari_hogseg.ui.demo` opens a window; `--screenshot FILE` writes a picture of it and ends. What is
-shown and computed is the dock's part. Exit codes: 0 done, 1 the demonstration failed, 2 something is missing.
+`python -m napari_hogseg.ui.demo` opens a window; `--screenshot FILE` writes a picture of it and ends. Owns
+opening, waiting and photographing; what is shown and computed is the dock's part. Exit codes: 0 done, 1 the
+demonstration failed, 2 something that it needs is missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,144 +25,215 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari.viewer import Viewer
+    from PIL.Image import Image
 
     from napari_hogseg.ui.review_dock import ReviewDock
 
 WINDOW_PX = (1440, 900)
-FRAME_INDEX = 60
-TIMEOUT_S = 120.0
-EXTRA = 'napari is not installed: pip install "napari-hogseg[pyqt6]"'
+FRAME_INDEX = 60  # both instruments are in view
+TIMEOUT_S = 180.0  # the first HOG map waits for numba's compiler
+SETTLE_S = 0.3
+DOCK = ("napari-hogseg", "Review")
+NO_EXTRA = 'napari is not installed: pip install "napari-hogseg[pyqt6]"'
+NO_DISPLAY = "there is no display: set DISPLAY, or put `xvfb-run -a` in front (system package xvfb)"
 QT_PACKAGES = (
-    "libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 "
-    "libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3"
+    "libgl1 libglx-mesa0 libegl1 libegl-mesa0 libopengl0 libglib2.0-0 libdbus-1-3 libfontconfig1 libx11-xcb1 "
+    "libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 "
+    "libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xkb1"
 )
+#: Qt aborts the process where it cannot start, so a child tries first.
+START_QT = "import qtpy, qtpy.QtWidgets as widgets; widgets.QApplication([]); print(qtpy.API_NAME)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demonstration; returns the exit code."""
+    """Run the demonstration and return its exit code."""
     options = _parse(arguments)
-    problem = missing_extra() or missing_qt()
+    problem, binding = check_desktop()
     if problem:
-        print(f"napari-hogseg demo: {problem}", file=sys.stderr)  # noqa: T201 - a command line
-        return 2
-    try:
-        return _run(options)
-    except InputError as error:
-        print(f"napari-hogseg demo: {error}", file=sys.stderr)  # noqa: T201 - a command line
-        return 1
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m napari_hogseg.ui.demo", description=__doc__)
-    parser.add_argument("--screenshot", type=Path, metavar="FILE", help="write a picture of the window; end")
-    parser.add_argument("--theme", choices=("dark", "light"), default="dark")
-    parser.add_argument("--model", type=Path, default=sample_data.model_path(), help="model or run folder")
-    parser.add_argument("--frame", type=int, default=FRAME_INDEX, help="frame to start on")
-    return parser.parse_args(arguments)
-
-
-def missing_extra() -> str:
-    """Say how to install napari and a Qt binding where they are not; else empty."""
-    needed = ("napari", "qtpy", "magicgui", "superqt", "pyqtgraph")
-    bindings = ("PyQt5", "PyQt6", "PySide6")
-    complete = all(map(importlib.util.find_spec, needed)) and any(map(importlib.util.find_spec, bindings))
-    return "" if complete else EXTRA
-
-
-def missing_qt() -> str:
-    """Say which system packages Qt lacks, by starting it in a child: Qt aborts where it cannot start."""
-    program = "from qtpy.QtWidgets import QApplication; QApplication([])"
-    child = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
-    if child.returncode == 0:
-        return ""
-    lines = [line for line in child.stderr.splitlines() if line.strip()]
-    cause = lines[0].strip() if lines else f"exit code {child.returncode}"
-    return f"Qt cannot start ({cause}). On Debian and Ubuntu: apt-get install {QT_PACKAGES}"
-
-
-def _run(options: argparse.Namespace) -> int:
-    import napari
-
-    viewer = napari.Viewer(title="napari-hogseg", show=True)
-    viewer.theme = options.theme
-    dock = open_review(viewer, options.model)
-    if options.screenshot is None:
-        napari.run()
+        return _say(problem, 2)
+    if options.binding_check:
+        print(f"{binding} starts")  # noqa: T201 - a command line
         return 0
-    write_screenshot(viewer, dock, options.frame, options.screenshot)
-    viewer.close()
+    try:
+        run(options)
+    except InputError as error:
+        return _say(str(error), 1)
     return 0
 
 
-def open_review(viewer: Viewer, model: Path) -> ReviewDock:
-    """Open the dock on the sample clip, its masks and a model; all in the background."""
-    from napari_hogseg.ui.review_dock import ReviewDock
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "python -m napari_hogseg.ui.demo", description="napari on the sample clip"
+    )
+    parser.add_argument(
+        "--screenshot", type=Path, metavar="FILE", help="write a picture of the window and end"
+    )
+    parser.add_argument("--theme", choices=("dark", "light"), default="dark")
+    parser.add_argument(
+        "--model", type=Path, metavar="RUN", default=sample_data.model_path(), help="another model"
+    )
+    parser.add_argument("--binding-check", action="store_true", help="say which Qt binding starts, and end")
+    return parser.parse_args(arguments)
 
-    dock = ReviewDock(viewer)
-    viewer.window.add_dock_widget(dock, name="Review", area="right")
-    viewer.window.resize(*WINDOW_PX)
-    dock.controller.open(sample_data.clip_path(), sample_data.masks_path())
-    dock.controller.load_model(model)
-    return dock
+
+def _say(problem: str, code: int) -> int:
+    print(f"napari-hogseg demo: {problem}", file=sys.stderr)  # noqa: T201 - a command line
+    return code
 
 
-def write_screenshot(viewer: Viewer, dock: ReviewDock, frame_index: int, path: Path) -> None:
-    """Wait until everything about a frame is shown, and write the window as a PNG.
+def check_desktop() -> tuple[str, str]:
+    """Find out whether napari can open a window.
+
+    Returns
+    -------
+    problem : str
+        What is missing and what to install, one line; empty where nothing is.
+    binding : str
+        The Qt binding that started; empty where none did.
+    """
+    needed, bindings = ("napari", "qtpy", "magicgui", "superqt", "pyqtgraph"), ("PyQt5", "PyQt6", "PySide6")
+    if not (all(map(importlib.util.find_spec, needed)) and any(map(importlib.util.find_spec, bindings))):
+        return NO_EXTRA, ""
+    on_x11 = sys.platform.startswith("linux") and "QT_QPA_PLATFORM" not in os.environ
+    if on_x11 and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return NO_DISPLAY, ""
+    command = [sys.executable, "-P", "-c", START_QT]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our interpreter
+    if child.returncode == 0:
+        return "", child.stdout.strip()
+    lines = child.stderr.strip().splitlines() or [f"exit code {child.returncode}"]
+    # A traceback names its cause last, Qt's own messages first.
+    cause = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    remedy = (
+        f"; on Debian and Ubuntu: apt-get install {QT_PACKAGES}" if sys.platform.startswith("linux") else ""
+    )
+    return f"Qt cannot start ({cause}){remedy}", ""
+
+
+def run(options: argparse.Namespace) -> None:
+    """Open the window; either hand it to the person or photograph it.
 
     Raises
     ------
     InputError
-        If something fails or is not shown in time.
+        If the model is not there, or what is to be photographed does not appear.
     """
-    from PIL import Image
+    if not options.model.is_dir():
+        raise InputError("No such model folder", where=options.model, remedy="Run `make sample-model`.")
+    import torch  # noqa: F401 - on Windows it must be loaded before Qt (WinError 1114)
+    import napari  # isort: skip
 
-    wait_until(dock, lambda: dock.controller.session is not None, "The sample clip was not opened")
+    viewer = napari.Viewer(title="napari-hogseg: sample clip")
+    viewer.theme = options.theme
+    if options.screenshot is None:
+        open_review(viewer, sample_data.clip_path(), sample_data.masks_path(), options.model)
+        napari.run()
+        return
+    try:
+        write_screenshot(viewer, options.model, options.screenshot)
+    finally:
+        viewer.close()
+
+
+def write_screenshot(viewer: Viewer, model: Path, path: Path) -> None:
+    """Photograph the review of the sample clip; InputError where something in it does not appear."""
+    # Corrections of earlier demonstrations have no place in the picture.
+    with tempfile.TemporaryDirectory(prefix="hogseg-demo-") as sessions:
+        dock = open_review(viewer, sample_data.clip_path(), sample_data.masks_path(), model, Path(sessions))
+        try:
+            show_frame(viewer, dock, FRAME_INDEX)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            photograph(viewer).save(path)
+        finally:
+            dock.controller.close()
+
+
+def open_review(
+    viewer: Viewer, clip: Path, masks: Path | None, model: Path, sessions_root: Path | None = None
+) -> ReviewDock:
+    """Open the dock, as the Plugins menu does, on a clip with a model; both load in the background.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    clip, masks, model : Path
+    sessions_root : Path, optional
+        Where corrections are kept; the user's own folder by default.
+    """
+    dock: ReviewDock
+    _, dock = viewer.window.add_plugin_dock_widget(*DOCK)
+    viewer.window.resize(*WINDOW_PX)
+    if sessions_root is not None:
+        dock.controller.sessions_root = sessions_root
+    dock.controller.open(clip, masks)
+    dock.controller.load_model(model)
+    return dock
+
+
+def show_frame(viewer: Viewer, dock: ReviewDock, frame_index: int) -> None:
+    """Step to a frame and wait until frame, HOG map, prediction and errors of it are shown.
+
+    Raises
+    ------
+    InputError
+        If something fails or does not come in time.
+    """
+    wait_until(dock, lambda: dock.controller.session is not None, "The clip was not opened")
     viewer.dims.set_current_step(0, frame_index)
-    wait_until(dock, lambda: all_shown(dock, frame_index), "Frame, HOG, prediction and errors were not shown")
-    settle(0.5)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)).convert("RGB").save(path)
+    shown = functools.partial(all_shown, dock, frame_index)
+    wait_until(dock, shown, "Frame, HOG map, prediction and errors were not shown")
 
 
 def all_shown(dock: ReviewDock, frame_index: int) -> bool:
     """Whether frame, HOG map, prediction and errors of a frame are in the panels."""
-    session, layers = dock.controller.session, dock.controller.layers
-    if session is None:
+    session = dock.controller.session
+    if session is None or session.live.computing or dock.controller.layers.updating:
         return False
     state = session.live.state
-    is_shown = state.shown == state.predicted == frame_index and state.scores is not None
-    return is_shown and not session.live.computing and not layers.updating
+    return state.shown == state.predicted == frame_index and state.scores is not None
 
 
-def wait_until(dock: ReviewDock, condition: Callable[[], bool], otherwise: str) -> None:
+def wait_until(
+    dock: ReviewDock, condition: Callable[[], bool], otherwise: str, timeout_s: float = TIMEOUT_S
+) -> None:
     """Run the event loop until a condition holds.
 
     Raises
     ------
     InputError
-        If it does not within `TIMEOUT_S`, or the dock reports an error meanwhile.
+        If it does not in time, or the dock reports an error meanwhile; `otherwise` says what was awaited.
     """
-    problems: list[str] = []
-    dock.controller.failed.connect(problems.append)
-    deadline_s = time.monotonic() + TIMEOUT_S
-    try:
-        while not condition():
-            if any(problems):
-                raise InputError(f"{otherwise}: {next(filter(None, problems))}")
-            if time.monotonic() > deadline_s:
-                raise InputError(f"{otherwise} within {TIMEOUT_S:.0f} s", where=dock.status.text())
-            settle(0.02)
-    finally:
-        dock.controller.failed.disconnect(problems.append)
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        # Not `isVisible`: a dock behind another tab reports errors too.
+        if not dock.message.isHidden():
+            raise InputError(otherwise, where=dock.message.text())
+        if time.monotonic() > deadline_s:
+            session = dock.controller.session
+            note = "" if session is None else session.live.state.mask_note
+            raise InputError(f"{otherwise} within {timeout_s:.0f} s", where=note or dock.status.text())
+        turn(0.02)
 
 
-def settle(seconds: float) -> None:
+def turn(seconds: float) -> None:
     """Run the event loop for a moment."""
     from qtpy.QtCore import QEventLoop, QTimer
 
     loop = QEventLoop()
-    QTimer.singleShot(round(seconds * 1000), loop.quit)
-    loop.exec_() if hasattr(loop, "exec_") else loop.exec()
+    QTimer.singleShot(round(1000 * seconds), loop.quit)
+    loop.exec()
+
+
+def photograph(viewer: Viewer) -> Image:
+    """Take a picture of the whole window, without napari's notifications (such as that PyQt5 is old)."""
+    from PIL import Image
+    from qtpy.QtWidgets import QApplication
+
+    for widget in QApplication.allWidgets():
+        if type(widget).__name__ == "NapariQtNotification":
+            widget.close()
+    turn(SETTLE_S)
+    return Image.fromarray(viewer.screenshot(canvas_only=False, flash=False)).convert("RGB")
 
 
 if __name__ == "__main__":

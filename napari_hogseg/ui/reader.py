@@ -19,9 +19,7 @@ from napari_hogseg.io.video import LazyFrames, open_frames
 LayerData: TypeAlias = tuple[Any, ...]
 PathOrPaths: TypeAlias = str | Path | Sequence[str | Path]
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mkv", ".avi", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"}
-)
+VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"})
 #: Key of a layer's metadata that holds the path of its frames.
 SOURCE_KEY = "hogseg_source"
 #: napari's sign for "the reader dealt with it, there is nothing to show".
