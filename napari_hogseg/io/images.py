@@ -175,7 +175,8 @@ def _no_class_ids(why: str, path: Path) -> InputError:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open a picture with the decoders allowed, and turn every way it can be bad into one InputError."""
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        # By handle: a path is mapped into memory, and Pillow 13.0 so scrambles grey TIFFs that are turned.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
             _check_header(picture, path)
             yield picture
     except InputError:
