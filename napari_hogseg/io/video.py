@@ -165,9 +165,7 @@ class LazyFrames:
 
         An index array reads each frame whole and applies the other indices to it.
         """
-        first, *rest = key if isinstance(key, tuple) and key else (slice(None),) if key == () else (key,)
-        if first is Ellipsis:
-            first, rest = slice(None), [Ellipsis, *rest]
+        first, *rest = _whole_key(key if isinstance(key, tuple) else (key,))
         numbers = np.arange(len(self))[first]
         within = tuple(rest)
         if np.ndim(numbers) == 0:
@@ -178,6 +176,16 @@ class LazyFrames:
             return np.empty((*numbers.shape, *one.shape), np.uint8)
         frames = np.stack([self.source.frame(number)[within] for number in numbers.ravel().tolist()])
         return frames.reshape(*numbers.shape, *frames.shape[1:])
+
+
+def _whole_key(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Write a leading ellipsis, or a key of nothing, out as the slices it stands for."""
+    if not key:
+        return (slice(None),)
+    if key[0] is not Ellipsis:
+        return key
+    num_left_out = LazyFrames.ndim - sum(index is not None for index in key[1:])
+    return (slice(None),) * num_left_out + key[1:] if num_left_out > 0 else key[1:]
 
 
 def open_frames(path: Path | str) -> FrameSource:
