@@ -375,7 +375,7 @@ class ReviewController(QObject):
             self.grid.close()
             self._take_down()
             self.layers.close()
-        except (RuntimeError, ValueError, KeyError) as error:
+        except (RuntimeError, ValueError, LookupError) as error:
             _LOG.debug("the window is already gone: %s", error)
         for channel in (self._clips, self._stores, self._models):
             channel.close()

@@ -57,7 +57,6 @@ class ReviewDock(QWidget):
         self.finetune.set_provider(self.controller)
         self._lay_out()
         self._connect()
-        self.setMinimumWidth(MIN_WIDTH_PX)
 
     def _lay_out(self) -> None:
         finetune = Section("Fine-tune", opened=False)
@@ -75,6 +74,7 @@ class ReviewDock(QWidget):
         scroll = FittingScrollArea(inside)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
+        layout.addStrut(MIN_WIDTH_PX)  # the dock's own minimum width would hide what its content needs
         for widget in (self.status, self.saved):
             widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         for widget in (self.message, scroll, self.status, self.saved):
