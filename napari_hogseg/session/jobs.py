@@ -40,6 +40,12 @@ REMEDIES = {
     4: "Lower the learning rate.",
     6: "Lower the batch size.",
 }
+REASONS = {
+    "done": "Fine-tune finished",
+    "stopped": "Stopped",
+    "preempted": "Ended early by the system",
+    "time": "Fine-tune finished, its time is up",
+}
 KILLED_REMEDY = "If nobody ended it, the system may have run out of memory: lower the batch size."
 
 
@@ -145,8 +151,7 @@ def describe_exit(
         Whether the person had asked for a stop; an end by force is then no surprise.
     """
     if signal_number is not None:
-        name = _signal_name(signal_number)
-        what = f"The trainer was killed (signal {signal_number}{name})"
+        what = f"The trainer was killed (signal {signal_number}{_signal_name(signal_number)})"
         remedy = "It did not answer to Stop." if asked_to_stop else KILLED_REMEDY
         return EndReport(run, ok=False, what=what, remedy=remedy, signal_number=signal_number)
     code = 0 if exit_code is None else exit_code
@@ -166,31 +171,43 @@ def describe_exit(
     )
 
 
-REASONS = {
-    "done": "Fine-tune finished",
-    "stopped": "Stopped",
-    "preempted": "Ended early by the system",
-    "time": "Fine-tune finished, its time is up",
-}
-
-
 def _signal_name(number: int) -> str:
     try:
-        return f", {signal.Signals(number).name}" if number != signal.SIGTERM else ", SIGTERM"
+        return f", {signal.Signals(number).name}"
     except ValueError:
         return ""
 
 
 def describe_scores(validations: Iterable[Validated]) -> str:
-    """Compare the first and last scores of each part: `mIoU on corrected frames 0.77 → 0.92, guard ...`."""
-    first: dict[str, float] = {}
-    last: dict[str, float] = {}
+    """Compare the first and last scores of each part.
+
+    Returns
+    -------
+    str
+        Such as `mIoU on corrected frames 0.77 → 0.92, guard 0.92 → 0.91 (step 50 → 300)`; empty if there
+        are none.
+    """
+    scores: dict[str, list[float]] = {}
+    steps: list[int] = []
     for event in validations:
-        first.setdefault(event.part, event.miou)
-        last[event.part] = event.miou
+        scores.setdefault(event.part, []).append(event.miou)
+        steps.append(event.step)
+    if not scores:
+        return ""
     words = []
-    for part in sorted(first, key=lambda name: name != "corrected"):
+    for part in sorted(scores, key=lambda name: name != "corrected"):
         name = "corrected frames" if part == "corrected" else part
-        change = f"{last[part]:.2f}" if first[part] == last[part] else f"{first[part]:.2f} → {last[part]:.2f}"
-        words.append(f"{name} {change}")
-    return f"mIoU on {', '.join(words)}" if words else ""
+        words.append(f"{name} {_change(scores[part])}")
+    span = f" (step {steps[0]} → {steps[-1]})" if steps[0] != steps[-1] else ""
+    return f"mIoU on {', '.join(words)}{span}"
+
+
+def _change(values: list[float]) -> str:
+    return f"{values[0]:.2f} → {values[-1]:.2f}" if len(values) > 1 else f"{values[0]:.2f}"
+
+
+def format_duration(seconds: float) -> str:
+    """Format seconds as 1:02:03 or 2:03."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyqtgraph as pg
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtGui import QColor, QFont, QPalette
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_hogseg.runs.events import AnyEvent, Progress, Validated, read_events
@@ -18,48 +19,56 @@ if TYPE_CHECKING:
 
 REDRAW_MS = 200
 MAX_POINTS = 1_000
-PLOT_HEIGHT_PX = 120
-EMPTY_TEXT = "The curves appear here once a fine-tune runs."
+PLOT_HEIGHT_PX = 110
+AXIS_WIDTH_PX = 40
+AXIS_POINT_SIZE = 8
+EMPTY_TEXT = "Loss and mIoU are drawn here once a fine-tune runs."
+CE, MSE = "CE", "HOG MSE"
 
-# Okabe and Ito's colours: told apart with colour-blind eyes, readable on dark and light.
+# After Okabe and Ito: told apart by colour-blind eyes, readable on dark and light.
 COLORS = {
-    "CE": (0, 114, 178),
-    "HOG MSE": (230, 159, 0),
+    CE: (58, 150, 214),
+    MSE: (230, 139, 0),
     "corrected": (0, 158, 115),
-    "guard": (204, 121, 167),
+    "guard": (204, 101, 157),
     "val": (0, 158, 115),
 }
+OTHER_COLOR = (128, 128, 128)
 
 
 class Series:
-    """Points of one curve, never more than `max_points`: when full, neighbours are averaged in pairs."""
+    """Points of one curve, fewer than `max_points`: when full, neighbours are averaged in pairs.
+
+    Parameters
+    ----------
+    max_points : int
+        Even.
+    """
 
     def __init__(self, max_points: int = MAX_POINTS) -> None:
         self._max_points = max_points
         self._stride = 1
-        self._pending: list[tuple[float, float]] = []
+        self._waiting: list[tuple[float, float]] = []
         self.x: list[float] = []
         self.y: list[float] = []
+        self.newest: float | None = None
 
     def add(self, x: float, y: float) -> None:
         """Add a point."""
-        self._pending.append((x, y))
-        if len(self._pending) < self._stride:
+        self.newest = y
+        self._waiting.append((x, y))
+        if len(self._waiting) < self._stride:
             return
-        self.x.append(sum(point[0] for point in self._pending) / self._stride)
-        self.y.append(sum(point[1] for point in self._pending) / self._stride)
-        self._pending.clear()
+        self.x.append(sum(point[0] for point in self._waiting) / self._stride)
+        self.y.append(sum(point[1] for point in self._waiting) / self._stride)
+        self._waiting.clear()
         if len(self.x) >= self._max_points:
-            self.x = _pair_means(self.x)
-            self.y = _pair_means(self.y)
+            self.x, self.y = _pair_means(self.x), _pair_means(self.y)
             self._stride *= 2
-
-    def __len__(self) -> int:
-        return len(self.x)
 
 
 def _pair_means(values: list[float]) -> list[float]:
-    return [(a + b) / 2 for a, b in zip(values[::2], values[1::2], strict=False)]
+    return [(first + second) / 2 for first, second in zip(values[::2], values[1::2], strict=True)]
 
 
 class LiveCurves(QWidget):
@@ -76,27 +85,32 @@ class LiveCurves(QWidget):
         self._curves: dict[str, pg.PlotDataItem] = {}
         self.empty = QLabel(EMPTY_TEXT)
         self.empty.setWordWrap(True)
-        self.loss = pg.PlotWidget(background=None)
-        self.miou = pg.PlotWidget(background=None)
+        self.loss_legend, self.miou_legend = QLabel(), QLabel()
+        self.loss, self.miou = _make_plot(), _make_plot()
+        self._mse_box = _add_right_view(self.loss)
+        self.loss.getPlotItem().getViewBox().sigResized.connect(self._match_right_view)
+        self.miou.getAxis("right").setStyle(showValues=False)  # there only so that both plots are as wide
+        self.miou.getAxis("right").setPen(None)
+        self.miou.setLabel("bottom", "step")
+        self.miou.setFixedHeight(PLOT_HEIGHT_PX + 16)
+        self.miou.setXLink(self.loss)
+        self._filled = (self.loss_legend, self.loss, self.miou_legend, self.miou)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.empty, self.loss, self.miou):
+        layout.setSpacing(2)
+        for widget in (self.empty, *self._filled):
             layout.addWidget(widget)
-        for plot in (self.loss, self.miou):
-            plot.setFixedHeight(PLOT_HEIGHT_PX)
-            plot.setMouseEnabled(False, False)
-            plot.hideButtons()
-            plot.setMenuEnabled(False)
-            plot.setVisible(False)
-        self.miou.setLabel("bottom", "step")
         self._redraw = QTimer(self, singleShot=True, interval=REDRAW_MS)
         self._redraw.timeout.connect(self._draw)
+        self._draw()
+        self._take_theme()
 
     def add(self, event: AnyEvent) -> None:
-        """Take one event; those that are no measurement are passed over."""
+        """Take one event; those that measure nothing are passed over."""
         if isinstance(event, Progress):
-            self._add("CE", event.step, event.ce)
-            self._add("HOG MSE", event.step, event.mse)
+            self._add(CE, event.step, event.ce)
+            if event.mse or MSE in self.series:  # a network without regression heads has no such curve
+                self._add(MSE, event.step, event.mse)
         elif isinstance(event, Validated):
             self._add(event.part, event.step, event.miou)
 
@@ -112,21 +126,94 @@ class LiveCurves(QWidget):
             self.add(event)
         self._draw()
 
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
+            self._take_theme()
+
+    def _take_theme(self) -> None:
+        # A style sheet's colours reach a label's palette, not always that of a bare container.
+        text = self.empty.palette().color(QPalette.ColorRole.WindowText)
+        for plot in (self.loss, self.miou):
+            for side in ("left", "bottom"):
+                _color_axis(plot.getAxis(side), text)
+            plot.getAxis("bottom").setLabel(color=text.name())
+        _color_axis(self.loss.getAxis("right"), QColor(*COLORS[MSE]))
+        _color_axis(self.loss.getAxis("left"), QColor(*COLORS[CE]))
+
     def _add(self, name: str, step: int, value: float) -> None:
         self.series.setdefault(name, Series()).add(step, value)
         if not self._redraw.isActive():
             self._redraw.start()
 
     def _draw(self) -> None:
-        for name in list(self._curves):
-            if name not in self.series:
-                curve = self._curves.pop(name)
-                (self.loss if name in ("CE", "HOG MSE") else self.miou).removeItem(curve)
+        for name in [name for name in self._curves if name not in self.series]:
+            curve = self._curves.pop(name)
+            curve.getViewBox().removeItem(curve)
         for name, series in self.series.items():
             if name not in self._curves:
-                plot = self.loss if name in ("CE", "HOG MSE") else self.miou
-                self._curves[name] = plot.plot(pen=pg.mkPen(COLORS.get(name, (128, 128, 128)), width=2))
+                self._curves[name] = self._make_curve(name)
             self._curves[name].setData(series.x, series.y)
+        self.loss_legend.setText(self._legend("loss", [name for name in self.series if name in (CE, MSE)]))
+        parts = [name for name in self.series if name not in (CE, MSE)]
+        self.miou_legend.setText(self._legend("mIoU", parts))
         self.empty.setVisible(not self.series)
-        self.loss.setVisible(bool(self.series))
-        self.miou.setVisible(bool(self.series))
+        for widget in self._filled:
+            widget.setVisible(bool(self.series))
+        self.loss.getAxis("right").setStyle(showValues=MSE in self.series)
+
+    def _make_curve(self, name: str) -> pg.PlotDataItem:
+        color = COLORS.get(name, OTHER_COLOR)
+        dots = {} if name in (CE, MSE) else {"symbol": "o", "symbolSize": 5, "symbolBrush": color}
+        curve = pg.PlotDataItem(pen=pg.mkPen(color, width=2), symbolPen=None, **dots)
+        if name == MSE:
+            self._mse_box.addItem(curve)
+        else:
+            (self.loss if name == CE else self.miou).getPlotItem().getViewBox().addItem(curve)
+        return curve
+
+    def _legend(self, title: str, names: list[str]) -> str:
+        """Name each curve with a dot in its colour and its newest value, as rich text."""
+        words = [f"<b>{title}</b>"]
+        for name in names:
+            color = QColor(*COLORS.get(name, OTHER_COLOR)).name()
+            words.append(f'<span style="color:{color}">&#9679;</span> {name} {self.series[name].newest:.3g}')
+        return " &nbsp; ".join(words)
+
+    def _match_right_view(self) -> None:
+        main = self.loss.getPlotItem().getViewBox()
+        self._mse_box.setGeometry(main.sceneBoundingRect())
+        self._mse_box.linkedViewChanged(main, self._mse_box.XAxis)
+
+
+def _make_plot() -> pg.PlotWidget:
+    plot = pg.PlotWidget(background=None)
+    plot.setFixedHeight(PLOT_HEIGHT_PX)
+    plot.setMouseEnabled(x=False, y=False)  # the wheel scrolls the dock
+    plot.hideButtons()
+    plot.setMenuEnabled(False)
+    plot.showAxis("right")
+    font = QFont()
+    font.setPointSize(AXIS_POINT_SIZE)
+    for side in ("left", "right", "bottom"):
+        axis = plot.getAxis(side)
+        axis.enableAutoSIPrefix(enable=False)
+        axis.setStyle(tickFont=font)
+        if side != "bottom":
+            axis.setWidth(AXIS_WIDTH_PX)
+    return plot
+
+
+def _add_right_view(plot: pg.PlotWidget) -> pg.ViewBox:
+    """Lay a second view over a plot, with the same steps and a scale of its own at the right."""
+    view = pg.ViewBox(enableMouse=False, enableMenu=False)
+    plot.getPlotItem().scene().addItem(view)
+    plot.getAxis("right").linkToView(view)
+    view.setXLink(plot.getPlotItem())
+    return view
+
+
+def _color_axis(axis: pg.AxisItem, color: QColor) -> None:
+    axis.setPen(pg.mkPen(color))
+    axis.setTextPen(pg.mkPen(color))

@@ -1,4 +1,4 @@
-"""A form made from a configuration class: its fields are the widgets, its checks are the messages.
+"""A form made from a configuration class: its fields become widgets, its checks the messages below them.
 
 Knows pydantic and magicgui, and nothing of what is configured.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import types
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 
-from magicgui.widgets import create_widget
+from magicgui.widgets import CheckBox, ComboBox, LineEdit, SpinBox
 from psygnal import Signal
 from pydantic import BaseModel, ValidationError
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
@@ -22,21 +22,37 @@ if TYPE_CHECKING:
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-INT_MAX = 2**31 - 1  # what a Qt spin box holds
+INT_MAX = 2**31 - 1
+"""The largest number a Qt spin box holds."""
+
+ERROR_STYLE = "QLabel { color: rgb(213, 94, 0); }"
 
 
 class ConfigForm(Generic[ModelT]):
-    """Edits some fields of a frozen pydantic class.
+    """Edits some fields of a frozen pydantic class all of whose fields have defaults.
+
+    Whole numbers get a spin box with the field's bounds, `Literal` and `choices` a combo box. Other numbers
+    are typed: a spin box with fixed decimals cannot show both 1e-3 and 1e-5. An empty text is None where the
+    field allows it.
 
     Parameters
     ----------
     model_class : type
     fields : sequence of str
-        Which fields, in this order; all where empty. The others keep the value last set.
+        Which fields, in this order; all where empty. The others keep the values last set.
     labels : mapping of str to str, optional
         Other words than the field's own.
     choices : mapping of str to sequence of str, optional
-        Offer these values of a text field.
+        Values to offer for a text field.
+
+    Attributes
+    ----------
+    changed : Signal()
+        The person edited a field; its value may be out of range.
+    native : QWidget
+    widgets : dict of str to magicgui widget
+    errors : dict of str to QLabel
+        The message below each field, hidden while all is well.
     """
 
     changed = Signal()
@@ -53,25 +69,31 @@ class ConfigForm(Generic[ModelT]):
         self.native = QWidget()
         self.widgets: dict[str, Any] = {}
         self.errors: dict[str, QLabel] = {}
+        self._labels = {name: name.replace("_", " ") for name in model_class.model_fields} | dict(
+            labels or {}
+        )
         grid = QGridLayout(self.native)
         grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(4)
         grid.setColumnStretch(1, 1)
         for row, name in enumerate(fields or model_class.model_fields):
-            field = model_class.model_fields[name]
-            widget = _make_widget(field, (choices or {}).get(name))
-            widget.tooltip = field.description or ""
-            label = QLabel((labels or {}).get(name, name.replace("_", " ")))
-            label.setToolTip(field.description or "")
-            error = QLabel("")
-            error.setVisible(False)
-            error.setWordWrap(True)
-            grid.addWidget(label, 2 * row, 0)
-            grid.addWidget(widget.native, 2 * row, 1)
-            grid.addWidget(error, 2 * row + 1, 1)
-            self.widgets[name], self.errors[name] = widget, error
+            self._add_row(grid, row, name, (choices or {}).get(name))
         self.set_value(self._base)
         for widget in self.widgets.values():
             widget.changed.connect(self._on_changed)
+
+    def _add_row(self, grid: QGridLayout, row: int, name: str, choices: Sequence[str] | None) -> None:
+        field = self._class.model_fields[name]
+        widget = _make_widget(field, choices)
+        label, error = QLabel(self._labels[name]), QLabel()
+        for about in (label, widget.native):
+            about.setToolTip(field.description or "")
+        error.setStyleSheet(ERROR_STYLE)
+        error.setWordWrap(True)
+        grid.addWidget(label, 2 * row, 0)
+        grid.addWidget(widget.native, 2 * row, 1)
+        grid.addWidget(error, 2 * row + 1, 1)
+        self.widgets[name], self.errors[name] = widget, error
 
     def value(self) -> ModelT:
         """Return what the form says.
@@ -81,10 +103,9 @@ class ConfigForm(Generic[ModelT]):
         InputError
             Naming the fields that are out of range.
         """
-        self._show_problems()
         problems = self.problems()
         if problems:
-            text = "; ".join(f"{name.replace('_', ' ')}: {what}" for name, what in problems.items())
+            text = "; ".join(f"{self._labels.get(name, name)}: {what}" for name, what in problems.items())
             raise InputError(text, remedy="Mend the fields it names.")
         return self._class.model_validate(self._values())
 
@@ -92,14 +113,15 @@ class ConfigForm(Generic[ModelT]):
         """Show another value."""
         self._base = value
         for name, widget in self.widgets.items():
-            widget.value = _to_widget(widget, getattr(value, name))
+            widget.value = _shown(widget, getattr(value, name))
+        self._show_problems()
 
     def problems(self) -> dict[str, str]:
         """Field names and what is wrong with them; empty if all is well."""
         try:
             self._class.model_validate(self._values())
         except ValidationError as error:
-            return {str((item["loc"] or ("",))[0]): _words(item["msg"]) for item in error.errors()}
+            return {str((item["loc"] or ("",))[0]): _in_words(item["msg"]) for item in error.errors()}
         return {}
 
     def set_choices(self, name: str, choices: Sequence[str]) -> None:
@@ -110,9 +132,9 @@ class ConfigForm(Generic[ModelT]):
         values = self._base.model_dump()
         for name, widget in self.widgets.items():
             value = widget.value
-            if isinstance(value, str):
+            if isinstance(widget, LineEdit):
                 value = value.strip()
-                if not value and _allows_none(self._class.model_fields[name].annotation):
+                if not value and type(None) in get_args(self._class.model_fields[name].annotation):
                     value = None
             values[name] = value
         return values
@@ -128,44 +150,49 @@ class ConfigForm(Generic[ModelT]):
             label.setVisible(name in problems)
 
 
-def _make_widget(field: FieldInfo, choices: Sequence[str] | None) -> Any:
-    plain = _without_none(field.annotation)
+def _make_widget(field: FieldInfo, choices: Sequence[str] | None) -> CheckBox | ComboBox | LineEdit | SpinBox:
+    annotation: object = field.annotation
+    optional = get_origin(annotation) in (Union, types.UnionType)
     if choices is not None:
-        return create_widget(annotation=str, options={"choices": tuple(choices)}, widget_type="ComboBox")
-    if get_origin(plain) is Literal:
-        return create_widget(options={"choices": get_args(plain)}, widget_type="ComboBox")
-    if plain is bool:
-        return create_widget(annotation=bool)
-    lower, upper = _bounds(field)
-    if plain is int:
-        top = INT_MAX if upper is None else int(upper)
-        return create_widget(annotation=int, options={"min": int(lower or 0), "max": top})
-    return create_widget(annotation=str, widget_type="LineEdit")
+        return ComboBox(choices=tuple(choices))
+    if get_origin(annotation) is Literal:
+        return ComboBox(choices=get_args(annotation))
+    if annotation is bool:
+        return CheckBox()
+    if annotation is int:
+        lower, upper = _bounds(field)
+        return SpinBox(
+            min=-INT_MAX if lower is None else int(lower), max=INT_MAX if upper is None else int(upper)
+        )
+    widget = LineEdit()
+    if optional:
+        widget.native.setPlaceholderText("none")
+    return widget
 
 
 def _bounds(field: FieldInfo) -> tuple[float | None, float | None]:
+    """Inclusive bounds of a whole number, from the field's `ge`, `gt`, `le` and `lt`."""
     lower = upper = None
     for rule in field.metadata:
-        lower = getattr(rule, "ge", getattr(rule, "gt", lower))
-        upper = getattr(rule, "le", getattr(rule, "lt", upper))
+        if hasattr(rule, "ge"):
+            lower = rule.ge
+        elif hasattr(rule, "gt"):
+            lower = rule.gt + 1
+        elif hasattr(rule, "le"):
+            upper = rule.le
+        elif hasattr(rule, "lt"):
+            upper = rule.lt - 1
     return lower, upper
 
 
-def _allows_none(annotation: Any) -> bool:
-    return type(None) in get_args(annotation)
+def _shown(widget: object, value: object) -> object:
+    if not isinstance(widget, LineEdit):
+        return value
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _without_none(annotation: Any) -> Any:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return next(part for part in get_args(annotation) if part is not type(None))
-    return annotation
-
-
-def _to_widget(widget: Any, value: Any) -> Any:
-    if type(widget).__name__ == "LineEdit":
-        return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-    return value
-
-
-def _words(message: str) -> str:
-    return message.replace("Input should be", "must be")
+def _in_words(message: str) -> str:
+    """Turn pydantic's sentence into one about the field: `must be greater than 0`."""
+    return message.replace("Input should be", "must be").split(", unable")[0]
