@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_hogseg.ui.finetune_panel import FineTunePanel
@@ -72,6 +72,8 @@ class ReviewDock(QWidget):
             column.addWidget(section)
         column.addStretch(1)
         scroll = FittingScrollArea(inside)
+        # Queued: a width set while Qt is laying out is lost.
+        scroll.fitted.connect(self._on_fitted, Qt.ConnectionType.QueuedConnection)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addStrut(MIN_WIDTH_PX)  # the dock's own minimum width would hide what its content needs
@@ -79,6 +81,11 @@ class ReviewDock(QWidget):
             widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         for widget in (self.message, scroll, self.status, self.saved):
             layout.addWidget(widget)
+
+    def _on_fitted(self, width: int) -> None:
+        # Said outright: a size hint that grows alone lets Qt's main window push the dock over its right edge.
+        margins = self.layout().contentsMargins()
+        self.setMinimumWidth(max(MIN_WIDTH_PX, width + margins.left() + margins.right()))
 
     def _connect(self) -> None:
         controller = self.controller

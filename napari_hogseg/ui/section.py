@@ -65,7 +65,15 @@ class Section(QWidget):
 
 
 class FittingScrollArea(QScrollArea):
-    """Scrolls up and down only, and is always as wide as its content needs."""
+    """Scrolls up and down only, and is always as wide as its content needs.
+
+    Attributes
+    ----------
+    fitted : Signal(int)
+        The width in pixels that it needs now.
+    """
+
+    fitted = Signal(int)
 
     def __init__(self, content: QWidget) -> None:
         super().__init__()
@@ -78,9 +86,10 @@ class FittingScrollArea(QScrollArea):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Grow with the content: a section opened, or a longer class name came."""
         if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
-            self.setMinimumWidth(
-                watched.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
-            )
+            width = watched.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
+            if width != self.minimumWidth():
+                self.setMinimumWidth(width)
+                self.fitted.emit(width)
         return bool(super().eventFilter(watched, event))
 
 
