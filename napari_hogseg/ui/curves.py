@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyqtgraph as pg
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QColor, QFont, QPalette
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -91,7 +91,6 @@ class LiveCurves(QWidget):
         self.loss.getPlotItem().getViewBox().sigResized.connect(self._match_right_view)
         self.miou.getAxis("right").setStyle(showValues=False)  # there only so that both plots are as wide
         self.miou.getAxis("right").setPen(None)
-        self.miou.setLabel("bottom", "step")
         self.miou.setFixedHeight(PLOT_HEIGHT_PX + 16)
         self.miou.setXLink(self.loss)
         self._filled = (self.loss_legend, self.loss, self.miou_legend, self.miou)
@@ -138,7 +137,7 @@ class LiveCurves(QWidget):
         for plot in (self.loss, self.miou):
             for side in ("left", "bottom"):
                 _color_axis(plot.getAxis(side), text)
-            plot.getAxis("bottom").setLabel(color=text.name())
+        self.miou.getAxis("bottom").setLabel("step", color=text.name())
         _color_axis(self.loss.getAxis("right"), QColor(*COLORS[MSE]))
         _color_axis(self.loss.getAxis("left"), QColor(*COLORS[CE]))
 
@@ -165,8 +164,12 @@ class LiveCurves(QWidget):
 
     def _make_curve(self, name: str) -> pg.PlotDataItem:
         color = COLORS.get(name, OTHER_COLOR)
-        dots = {} if name in (CE, MSE) else {"symbol": "o", "symbolSize": 5, "symbolBrush": color}
-        curve = pg.PlotDataItem(pen=pg.mkPen(color, width=2), symbolPen=None, **dots)
+        pen = pg.mkPen(color, width=2)
+        dots: dict[str, object] = {}
+        if name not in (CE, MSE):  # few points; and guard often lies on corrected
+            dots = {"symbol": "o", "symbolSize": 5, "symbolBrush": color, "symbolPen": None}
+            pen.setStyle(Qt.PenStyle.DashLine if name == "guard" else Qt.PenStyle.SolidLine)
+        curve = pg.PlotDataItem(pen=pen, **dots)
         if name == MSE:
             self._mse_box.addItem(curve)
         else:

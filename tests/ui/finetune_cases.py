@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from napari_hogseg.io.errors import InputError
 from napari_hogseg.session.annotations import CorrectionExport
 from tests.unit.data.trees import write_tree
 from tests.unit.training.conftest import RECIPE
+
+if TYPE_CHECKING:
+    from napari_hogseg.io.errors import InputError
 
 
 def train_base(root: Path) -> Path:
@@ -46,3 +49,11 @@ class ToyProvider:
         write_tree(folder, {"clip": self.num_frames})
         indices = tuple(range(self.num_frames))
         return CorrectionExport(folder, "clip", indices, tuple(f"clip/frame_{i}" for i in indices))
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,133 @@
+"""Curves: nothing measured is lost to the eye, nothing piles up, a restart shows the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_hogseg.runs.events import EventWriter, Message, Progress, Validated
+from napari_hogseg.ui.curves import CE, EMPTY_TEXT, MSE, LiveCurves, Series
+
+
+def progress(step, ce=1.0, mse=0.5):
+    return Progress(
+        step=step, num_steps=9, loss=ce + mse, ce=ce, mse=mse, lr=0.1, frames_per_s=1, eta_s=None, elapsed_s=1
+    )
+
+
+def validated(step, miou, part="corrected"):
+    return Validated(step=step, part=part, miou=miou, iou={}, num_frames=1)
+
+
+@pytest.fixture
+def curves(qtbot):
+    curves = LiveCurves()
+    qtbot.addWidget(curves)
+    curves.show()
+    return curves
+
+
+def drawn(curves, name):
+    x, y = curves._curves[name].getData()
+    return list(x), list(y)
+
+
+@given(num_points=st.integers(1, 300))
+def test_a_series_stays_small_and_keeps_the_mean(num_points) -> None:
+    series = Series(max_points=16)
+    for step in range(num_points):
+        series.add(step, 2.0 * step)
+    assert len(series.x) < 16
+    assert series.newest == 2.0 * (num_points - 1)
+    np.testing.assert_allclose(series.y, 2.0 * np.array(series.x))
+    # Pairs are averaged, so the points stand for the first of the steps without a gap.
+    stride = 1 if len(series.x) < 2 else round(series.x[1] - series.x[0])
+    if series.x:
+        np.testing.assert_allclose(np.mean(series.x), (stride * len(series.x) - 1) / 2)
+
+
+def test_empty_says_so(curves) -> None:
+    assert curves.empty.isVisible()
+    assert curves.empty.text() == EMPTY_TEXT
+    assert not curves.loss.isVisible()
+
+
+def test_events_become_curves(curves, qtbot) -> None:
+    curves.add(progress(1, ce=2.0, mse=0.25))
+    curves.add(progress(2, ce=1.0, mse=0.125))
+    curves.add(validated(2, 0.75))
+    curves.add(validated(2, 0.5, "guard"))
+    curves.add(Message(level="info", text="no measurement"))
+    qtbot.waitUntil(lambda: curves.loss.isVisible(), timeout=2_000)
+    assert drawn(curves, CE) == ([1, 2], [2.0, 1.0])
+    assert drawn(curves, MSE) == ([1, 2], [0.25, 0.125])
+    assert drawn(curves, "corrected") == ([2], [0.75])
+    assert drawn(curves, "guard") == ([2], [0.5])
+    assert not curves.empty.isVisible()
+    assert "CE 1" in curves.loss_legend.text()
+    assert "guard 0.5" in curves.miou_legend.text()
+    assert curves.miou.getAxis("bottom").labelText == "step"
+
+
+def test_a_network_without_heads_has_no_hog_curve(curves) -> None:
+    curves.add(progress(1, mse=0.0))
+    curves._draw()
+    assert set(curves.series) == {CE}
+    assert "HOG" not in curves.loss_legend.text()
+
+
+def test_a_burst_is_drawn_once(curves, qtbot) -> None:
+    curves.add(progress(0))
+    qtbot.waitUntil(lambda: curves.loss.isVisible(), timeout=2_000)
+    draws = []
+    curves._curves[CE].sigPlotChanged.connect(lambda _curve: draws.append(1))
+    for step in range(1, 400):
+        curves.add(progress(step))
+    assert draws == []  # drawing waits for the event loop
+    qtbot.waitUntil(lambda: len(drawn(curves, CE)[0]) == 400, timeout=2_000)
+    assert len(draws) == 1
+
+
+def test_clear_takes_the_curves_away(curves) -> None:
+    curves.add(progress(1))
+    curves.add(validated(1, 0.5))
+    curves._draw()
+    curves.clear()
+    assert curves._curves == {}
+    assert curves.empty.isVisible()
+    curves.add(progress(7))
+    curves._draw()
+    assert drawn(curves, CE)[0] == [7]
+
+
+def test_a_file_of_events_gives_the_same_curves(curves, tmp_path) -> None:
+    path = tmp_path / "events.jsonl"
+    with EventWriter(path) as writer:
+        for step in range(1, 6):
+            writer.write(progress(step, ce=1 / step))
+        writer.write(validated(5, 0.5))
+    with path.open("a") as file:
+        file.write('{"kind": "progress", "st')  # a power cut
+    curves.add(progress(99))
+    curves.load(path)
+    assert drawn(curves, CE) == ([1, 2, 3, 4, 5], [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
+    assert drawn(curves, "corrected") == ([5], [0.5])
+
+
+@pytest.mark.parametrize("color", ["#f0f1f2", "#201e1f"])
+def test_axes_take_the_colour_of_the_text(curves, color) -> None:
+    curves.setStyleSheet(f"QWidget {{ color: {color}; }}")
+    axis = curves.miou.getAxis("left")
+    assert axis.textPen().color().name() == color
+    assert axis.pen().color().name() == color
+
+
+def test_each_loss_has_its_own_scale_over_the_same_steps(curves, qtbot) -> None:
+    for step in (0, 50, 100):
+        curves.add(progress(step, ce=100.0 + step, mse=0.001 + step * 1e-5))
+    left, right = curves.loss.getPlotItem().getViewBox(), curves._mse_box
+    qtbot.waitUntil(lambda: left.viewRange()[1][1] > 150 and right.viewRange()[1][1] < 1, timeout=2_000)
+    assert left.viewRange()[0][1] >= 100
+    np.testing.assert_allclose(left.viewRange()[0], right.viewRange()[0], atol=5)
