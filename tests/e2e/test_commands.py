@@ -204,3 +204,9 @@ def test_options_are_frozen(hogseg: Hogseg) -> None:
     }
     assert found == expected
     assert hogseg("--version").stdout.startswith("napari-hogseg ")
+
+
+def test_selftest_passes(hogseg: Hogseg) -> None:
+    done = hogseg("selftest")
+    assert done.returncode == 0, done.stderr
+    assert "4 of 4 checks passed" in done.stderr
