@@ -17,6 +17,8 @@ from napari_hogseg.runs.events import AnyEvent, Progress, Validated, read_events
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from qtpy.QtGui import QWheelEvent
+
 REDRAW_MS = 200
 MAX_POINTS = 1_000
 PLOT_HEIGHT_PX = 110
@@ -71,6 +73,73 @@ def _pair_means(values: list[float]) -> list[float]:
     return [(first + second) / 2 for first, second in zip(values[::2], values[1::2], strict=True)]
 
 
+class Plot(pg.GraphicsView):
+    """Curves over one axis of steps, with a scale at the left and, where asked for, another at the right.
+
+    Not pyqtgraph's own PlotWidget: that makes a dozen context menus, which we do not offer and which, being
+    windows of their own, outlive a dock for a while.
+
+    Parameters
+    ----------
+    two_scales : bool
+        Whether there is a second scale; its room at the right is kept either way, so that plots line up.
+
+    Attributes
+    ----------
+    views : tuple of pg.ViewBox
+        One for each scale.
+    axes : dict of str to pg.AxisItem
+    """
+
+    def __init__(self, *, two_scales: bool) -> None:
+        super().__init__(background=None)
+        self.setFixedHeight(PLOT_HEIGHT_PX)
+        self.views = tuple(_make_view() for _ in range(1 + two_scales))
+        self.axes = {side: _make_axis(side) for side in ("left", "bottom", "right")}
+        layout = pg.GraphicsLayout()
+        layout.setContentsMargins(0, 2, 0, 0)
+        layout.setSpacing(0)
+        layout.addItem(self.axes["left"], 0, 0)
+        layout.addItem(self.views[0], 0, 1)
+        layout.addItem(self.axes["right"], 0, 2)
+        layout.addItem(self.axes["bottom"], 1, 1)
+        self.setCentralItem(layout)
+        self.axes["left"].linkToView(self.views[0])
+        self.axes["bottom"].linkToView(self.views[0])
+        if two_scales:
+            self.scene().addItem(self.views[1])
+            self.axes["right"].linkToView(self.views[1])
+            self.views[1].setXLink(self.views[0])
+            self.views[0].sigResized.connect(self._lay_views_together)
+        else:
+            self.axes["right"].setStyle(showValues=False)
+            self.axes["right"].setPen(None)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
+        """Leave the wheel to the dock, which scrolls."""
+        event.ignore()
+
+    def _lay_views_together(self) -> None:
+        main, second = self.views
+        second.setGeometry(main.sceneBoundingRect())
+        second.linkedViewChanged(main, second.XAxis)
+
+
+def _make_view() -> pg.ViewBox:
+    return pg.ViewBox(enableMouse=False, enableMenu=False)
+
+
+def _make_axis(side: str) -> pg.AxisItem:
+    axis = pg.AxisItem(side)
+    font = QFont()
+    font.setPointSize(AXIS_POINT_SIZE)
+    axis.enableAutoSIPrefix(enable=False)
+    axis.setStyle(tickFont=font)
+    if side != "bottom":
+        axis.setWidth(AXIS_WIDTH_PX)
+    return axis
+
+
 class LiveCurves(QWidget):
     """Loss terms and mIoU over the steps, redrawn at most five times a second.
 
@@ -86,13 +155,9 @@ class LiveCurves(QWidget):
         self.empty = QLabel(EMPTY_TEXT)
         self.empty.setWordWrap(True)
         self.loss_legend, self.miou_legend = QLabel(), QLabel()
-        self.loss, self.miou = _make_plot(), _make_plot()
-        self._mse_box = _add_right_view(self.loss)
-        self.loss.getPlotItem().getViewBox().sigResized.connect(self._match_right_view)
-        self.miou.getAxis("right").setStyle(showValues=False)  # there only so that both plots are as wide
-        self.miou.getAxis("right").setPen(None)
+        self.loss, self.miou = Plot(two_scales=True), Plot(two_scales=False)
         self.miou.setFixedHeight(PLOT_HEIGHT_PX + 16)
-        self.miou.setXLink(self.loss)
+        self.miou.views[0].setXLink(self.loss.views[0])
         self._filled = (self.loss_legend, self.loss, self.miou_legend, self.miou)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -134,12 +199,11 @@ class LiveCurves(QWidget):
     def _take_theme(self) -> None:
         # A style sheet's colours reach a label's palette, not always that of a bare container.
         text = self.empty.palette().color(QPalette.ColorRole.WindowText)
-        for plot in (self.loss, self.miou):
-            for side in ("left", "bottom"):
-                _color_axis(plot.getAxis(side), text)
-        self.miou.getAxis("bottom").setLabel("step", color=text.name())
-        _color_axis(self.loss.getAxis("right"), QColor(*COLORS[MSE]))
-        _color_axis(self.loss.getAxis("left"), QColor(*COLORS[CE]))
+        _color_axis(self.loss.axes["left"], QColor(*COLORS[CE]))
+        _color_axis(self.loss.axes["right"], QColor(*COLORS[MSE]))
+        for axis in (self.loss.axes["bottom"], self.miou.axes["left"], self.miou.axes["bottom"]):
+            _color_axis(axis, text)
+        self.miou.axes["bottom"].setLabel("step", color=text.name())
 
     def _add(self, name: str, step: int, value: float) -> None:
         self.series.setdefault(name, Series()).add(step, value)
@@ -160,7 +224,7 @@ class LiveCurves(QWidget):
         self.empty.setVisible(not self.series)
         for widget in self._filled:
             widget.setVisible(bool(self.series))
-        self.loss.getAxis("right").setStyle(showValues=MSE in self.series)
+        self.loss.axes["right"].setStyle(showValues=MSE in self.series)
 
     def _make_curve(self, name: str) -> pg.PlotDataItem:
         color = COLORS.get(name, OTHER_COLOR)
@@ -170,10 +234,8 @@ class LiveCurves(QWidget):
             dots = {"symbol": "o", "symbolSize": 5, "symbolBrush": color, "symbolPen": None}
             pen.setStyle(Qt.PenStyle.DashLine if name == "guard" else Qt.PenStyle.SolidLine)
         curve = pg.PlotDataItem(pen=pen, **dots)
-        if name == MSE:
-            self._mse_box.addItem(curve)
-        else:
-            (self.loss if name == CE else self.miou).getPlotItem().getViewBox().addItem(curve)
+        view = self.loss.views[1] if name == MSE else (self.loss if name == CE else self.miou).views[0]
+        view.addItem(curve)
         return curve
 
     def _legend(self, title: str, names: list[str]) -> str:
@@ -183,38 +245,6 @@ class LiveCurves(QWidget):
             color = QColor(*COLORS.get(name, OTHER_COLOR)).name()
             words.append(f'<span style="color:{color}">&#9679;</span> {name} {self.series[name].newest:.3g}')
         return " &nbsp; ".join(words)
-
-    def _match_right_view(self) -> None:
-        main = self.loss.getPlotItem().getViewBox()
-        self._mse_box.setGeometry(main.sceneBoundingRect())
-        self._mse_box.linkedViewChanged(main, self._mse_box.XAxis)
-
-
-def _make_plot() -> pg.PlotWidget:
-    plot = pg.PlotWidget(background=None)
-    plot.setFixedHeight(PLOT_HEIGHT_PX)
-    plot.setMouseEnabled(x=False, y=False)  # the wheel scrolls the dock
-    plot.hideButtons()
-    plot.setMenuEnabled(False)
-    plot.showAxis("right")
-    font = QFont()
-    font.setPointSize(AXIS_POINT_SIZE)
-    for side in ("left", "right", "bottom"):
-        axis = plot.getAxis(side)
-        axis.enableAutoSIPrefix(enable=False)
-        axis.setStyle(tickFont=font)
-        if side != "bottom":
-            axis.setWidth(AXIS_WIDTH_PX)
-    return plot
-
-
-def _add_right_view(plot: pg.PlotWidget) -> pg.ViewBox:
-    """Lay a second view over a plot, with the same steps and a scale of its own at the right."""
-    view = pg.ViewBox(enableMouse=False, enableMenu=False)
-    plot.getPlotItem().scene().addItem(view)
-    plot.getAxis("right").linkToView(view)
-    view.setXLink(plot.getPlotItem())
-    return view
 
 
 def _color_axis(axis: pg.AxisItem, color: QColor) -> None:

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QMenu
 
 from napari_hogseg.runs.events import EventWriter, Message, Progress, Validated
 from napari_hogseg.ui.curves import CE, EMPTY_TEXT, MSE, LiveCurves, Series
@@ -68,7 +71,7 @@ def test_events_become_curves(curves, qtbot) -> None:
     assert not curves.empty.isVisible()
     assert "CE 1" in curves.loss_legend.text()
     assert "guard 0.5" in curves.miou_legend.text()
-    assert curves.miou.getAxis("bottom").labelText == "step"
+    assert curves.miou.axes["bottom"].labelText == "step"
 
 
 def test_a_network_without_heads_has_no_hog_curve(curves) -> None:
@@ -119,7 +122,7 @@ def test_a_file_of_events_gives_the_same_curves(curves, tmp_path) -> None:
 @pytest.mark.parametrize("color", ["#f0f1f2", "#201e1f"])
 def test_axes_take_the_colour_of_the_text(curves, color) -> None:
     curves.setStyleSheet(f"QWidget {{ color: {color}; }}")
-    axis = curves.miou.getAxis("left")
+    axis = curves.miou.axes["left"]
     assert axis.textPen().color().name() == color
     assert axis.pen().color().name() == color
 
@@ -127,7 +130,33 @@ def test_axes_take_the_colour_of_the_text(curves, color) -> None:
 def test_each_loss_has_its_own_scale_over_the_same_steps(curves, qtbot) -> None:
     for step in (0, 50, 100):
         curves.add(progress(step, ce=100.0 + step, mse=0.001 + step * 1e-5))
-    left, right = curves.loss.getPlotItem().getViewBox(), curves._mse_box
+    left, right = curves.loss.views
     qtbot.waitUntil(lambda: left.viewRange()[1][1] > 150 and right.viewRange()[1][1] < 1, timeout=2_000)
     assert left.viewRange()[0][1] >= 100
     np.testing.assert_allclose(left.viewRange()[0], right.viewRange()[0], atol=5)
+
+
+def test_no_menu_outlives_the_dock(qtbot) -> None:
+    before = set(QApplication.topLevelWidgets())
+    curves = LiveCurves()
+    qtbot.addWidget(curves)
+    curves.add(progress(1))
+    curves.add(validated(1, 0.5))
+    curves._draw()
+    made = set(QApplication.topLevelWidgets()) - before
+    assert curves in made
+    assert not [widget for widget in made if isinstance(widget, QMenu)]
+
+
+def test_the_wheel_is_left_to_the_dock(curves, qtbot) -> None:
+    for step in range(9):
+        curves.add(progress(step))
+    qtbot.waitUntil(lambda: curves.loss.isVisible(), timeout=2_000)
+    before = curves.loss.views[0].viewRange()
+    event = QWheelEvent(
+        QPointF(50, 50), QPointF(50, 50), QPoint(0, 0), QPoint(0, 120), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    QApplication.sendEvent(curves.loss.viewport(), event)
+    assert not event.isAccepted()
+    assert curves.loss.views[0].viewRange() == before
