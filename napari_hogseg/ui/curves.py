@@ -97,7 +97,7 @@ class Plot(pg.GraphicsView):
         self.views = tuple(_make_view() for _ in range(1 + two_scales))
         self.axes = {side: _make_axis(side) for side in ("left", "bottom", "right")}
         layout = pg.GraphicsLayout()
-        layout.setContentsMargins(0, 2, 0, 0)
+        layout.setContentsMargins(0, 2, 0, 4)
         layout.setSpacing(0)
         layout.addItem(self.axes["left"], 0, 0)
         layout.addItem(self.views[0], 0, 1)
@@ -156,7 +156,7 @@ class LiveCurves(QWidget):
         self.empty.setWordWrap(True)
         self.loss_legend, self.miou_legend = QLabel(), QLabel()
         self.loss, self.miou = Plot(two_scales=True), Plot(two_scales=False)
-        self.miou.setFixedHeight(PLOT_HEIGHT_PX + 16)
+        self.miou.setFixedHeight(PLOT_HEIGHT_PX + 22)
         self.miou.views[0].setXLink(self.loss.views[0])
         self._filled = (self.loss_legend, self.loss, self.miou_legend, self.miou)
         layout = QVBoxLayout(self)
