@@ -25,17 +25,24 @@ def first_lost_time(stream: VideoStream, num_bytes: int) -> int | None:
     return min(beyond, default=None)
 
 
+def declares_length(stream: VideoStream, path: Path) -> bool:
+    """Tell whether the container says how many frames or bytes there are: whole MP4, AVI and Matroska do."""
+    return stream.frames > 0 or _declared_bytes(path) > 0
+
+
 def is_shorter_than_declared(path: Path) -> bool:
     """Compare an AVI's or a Matroska file's length with its header; False for formats that declare none."""
+    return path.stat().st_size < _declared_bytes(path)
+
+
+def _declared_bytes(path: Path) -> int:
+    """Where the file should end; 0 where its container does not say."""
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     if header[:4] == b"RIFF":
-        end = 8 + int.from_bytes(header[4:8], "little")  # a recorder that died left 0 here
-    elif header[:4] == _EBML:
-        end = _segment_end(header)
-    else:
-        return False
-    return path.stat().st_size < end
+        num_bytes = int.from_bytes(header[4:8], "little")  # a recorder that died left 0 here
+        return 8 + num_bytes if num_bytes else 0
+    return _segment_end(header) if header[:4] == _EBML else 0
 
 
 def _segment_end(header: bytes) -> int:

@@ -1,8 +1,8 @@
 """The presentation times of a video's frames: which frame is number i, and where decoding may start.
 
 Made from packets alone (no decoding) where every packet tells its time once and the first frames decode at
-just these times; else by decoding the file once. Frame numbers follow presentation order, 0-based; frames that
-an edit list hides are left out. Does not open files and keeps no frames.
+just these times; else by decoding the file once. Frame numbers follow presentation order, 0-based; what an
+edit list hides is left out. Does not open files and keeps no frames.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from napari_hogseg.io.container_size import first_lost_time, is_shorter_than_declared
+from napari_hogseg.io.container_size import declares_length, first_lost_time, is_shorter_than_declared
 from napari_hogseg.io.video_stream import DecodeRun, PacketIdentity, packet_identity
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 NUM_TRIED_FRAMES = 16
 """Decoded when a file is opened, to see whether its packets' times are those of its frames: longer than any
 reordering (16 frames in H.264 and HEVC), 20 ms at 512x512."""
+
+
+MIN_FRAMES_FOR_GAP = 4
+"""Fewer tell no rate."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ def index_packets(container: InputContainer, stream: VideoStream, path: Path) ->
         lost_from = lost_by_table
     elif lost_from is None and is_shorter_than_declared(path):
         lost_from = _lost_from(packets, None)
+    elif lost_from is None and not declares_length(stream, path):
+        lost_from = _gap_at_end(packets)
     shown = [packet for packet in packets if not packet.is_discard]
     if not shown or any(packet.pts is None for packet in packets):
         return None
@@ -128,11 +134,27 @@ def _seen(packet: Packet[VideoStream]) -> _Seen:
     return _Seen(pts, packet.dts, packet.is_keyframe, packet.is_discard, packet_identity(packet))
 
 
-def _lost_from(packets: list[_Seen], broken: Packet[VideoStream] | None) -> int | None:
+def _lost_from(packets: list[_Seen], broken: Packet[VideoStream] | None) -> int:
     if broken is not None and broken.dts is not None:
         return broken.dts
     times = [packet.dts for packet in packets if packet.dts is not None]
     return max(times) + 1 if times else 0
+
+
+def _gap_at_end(packets: list[_Seen]) -> int | None:
+    """Presentation time of the first gap among the last frames, those whose order the end left open.
+
+    A stream that tells no length may have been cut at any packet; at a constant rate the missing ones show.
+    """
+    shown = sorted(packet.pts for packet in packets if packet.pts is not None and not packet.is_discard)
+    if len(shown) < MIN_FRAMES_FOR_GAP:
+        return None
+    gaps = np.diff(shown)
+    last_sure = _lost_from(packets, None) - 1
+    for earlier, gap in zip(shown, gaps, strict=False):
+        if earlier >= last_sure and gap > 1.5 * np.median(gaps):
+            return earlier + 1
+    return None
 
 
 def fit_to_frames(container: InputContainer, stream: VideoStream, index: VideoIndex) -> VideoIndex | None:
@@ -151,10 +173,19 @@ def fit_to_frames(container: InputContainer, stream: VideoStream, index: VideoIn
         return index  # damaged at its start: which frames decode is found when they are read
     first_keyframe = index.keyframes[0] if index.keyframes else decoded[0]
     leading = {pts for pts in index.pts.tolist() if pts < first_keyframe} - set(decoded)
+    if _has_packet_table(container) and next(iter(index.identities)) != first_keyframe:
+        leading = (
+            set()
+        )  # such a file starts with a keyframe: it is damaged there, and its frames keep their numbers
     kept = [pts for pts in index.pts.tolist() if pts not in leading]
     return VideoIndex(
         np.array(kept, np.int64), index.keyframes, identities=index.identities, is_cut=index.is_cut
     )
+
+
+def _has_packet_table(container: InputContainer) -> bool:
+    """Whether a muxer wrote the file from its start, rather than a recorder joining a running stream."""
+    return bool({"mp4", "matroska", "avi"} & set(container.format.name.split(",")))
 
 
 def index_by_decoding(container: InputContainer, stream: VideoStream) -> VideoIndex:

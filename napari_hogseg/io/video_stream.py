@@ -7,12 +7,15 @@ a valid stream cannot be seen. Does not know frame numbers.
 
 from __future__ import annotations
 
+import errno
 import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import av
 import numpy as np
+
+from napari_hogseg.io.nal_units import has_holes, length_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,6 +63,7 @@ class DecodeRun:
     ) -> None:
         self._packets, self._stream = container.demux(stream), stream
         self._expected = expected
+        self._num_length_bytes = length_bytes(stream.codec_context)
         self._awaits_keyframe = expected is not None
         self._start_pts: int | None = None
 
@@ -90,15 +94,22 @@ class DecodeRun:
 
     def _decode(self, packet: Packet[VideoStream]) -> Iterator[VideoFrame]:
         try:
+            self._require_no_holes(packet)
             frames = packet.decode()
         except av.FFmpegError:
             if self._is_leading(packet):
                 return
-            frames = self._drain()
+            # The broken picture itself may be among those held back.
+            frames = [frame for frame in self._drain() if frame.pts is None or frame.pts != packet.pts]
             self._awaits_keyframe = True
         for frame in frames:
             if not frame.is_corrupt:  # the mark of a picture decoded without those it refers to
                 yield frame
+
+    def _require_no_holes(self, packet: Packet[VideoStream]) -> None:
+        codec_name = self._stream.codec_context.name
+        if self._num_length_bytes and has_holes(bytes(packet), self._num_length_bytes, codec_name):
+            raise av.InvalidDataError(errno.EINVAL, "a hole in the packet")
 
     def _is_leading(self, packet: Packet[VideoStream]) -> bool:
         """Tell pictures shown before the keyframe that decoding began at: nothing after it refers to them."""

@@ -1,4 +1,4 @@
-"""Damaged, cut and foreign files: what can be read is right, the rest is a clear error; never a wrong frame."""
+"""Damaged, cut and foreign files: what can be read is right, the rest a clear error; never a wrong frame."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ def packets_of(path) -> list[tuple[int, int]]:
 
 
 def readable(video: Video, numbers) -> dict[int, np.ndarray]:
-    found = {}
+    found, messages = {}, {}
     for i in numbers:
         try:
             found[int(i)] = video.frame(int(i))
         except InputError as error:
-            assert f"Frame {i} " in str(error)
-            assert str(video.path) in str(error)
+            messages[int(i)] = str(error)
+    assert all(f"Frame {i} " in text and str(video.path) in text for i, text in messages.items())
     return found
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4"), ("b.mkv", "mpeg2video")]
+    ("name", "codec"),
+    [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4"), ("b.mkv", "mpeg2video")],
 )
 @pytest.mark.parametrize("broken_packet", [0, 1, 15, 24, 31])
 def test_no_wrong_frame_around_a_broken_packet(tmp_path, name, codec, broken_packet) -> None:
@@ -43,9 +44,11 @@ def test_no_wrong_frame_around_a_broken_packet(tmp_path, name, codec, broken_pac
     right = [sound.frame(i) for i in range(60)]
     sound.close()
     data = bytearray(path.read_bytes())
-    position, size = packets_of(path)[broken_packet]
-    start = data.index(bytes(data[position + 4 : position + size][-16:])) - size // 3  # Matroska tells its block's
-    data[start : start + size // 3] = bytes(size // 3)
+    with av.open(str(path)) as container:
+        packet = bytes([packet for packet in container.demux(video=0) if packet.size][broken_packet])
+    num_zeros = min(len(packet) // 3, 40)
+    end = data.index(packet) + len(packet) - 2  # a picture's data; what precedes it may be a comment
+    data[end - num_zeros : end] = bytes(num_zeros)
     path.write_bytes(data)
     video = Video(path, cache_bytes=0)
     in_order = readable(video, range(video.num_frames))
@@ -73,27 +76,28 @@ def test_a_damaged_frame_is_sought_from_the_start_only_once(tmp_path) -> None:
     video.close()
 
 
-@pytest.mark.parametrize("share", [0.35, 0.5, 0.77, 0.9])
+@pytest.mark.parametrize("last_packet", [14, 20, 33, 46, 58])
+@pytest.mark.parametrize("part", [0.0, 0.5])
 @pytest.mark.parametrize(
-    ("name", "options", "shows_cut"),
+    ("name", "codec", "options", "shows_cut"),
     [
-        ("faststart.mp4", {"b_frames": 3}, True),
-        ("open_gop.mkv", {"options": OPEN_GOP}, True),
-        ("asp.avi", {"codec": "mpeg4"}, True),
-        ("transport.ts", {"options": OPEN_GOP}, False),
+        ("faststart.mp4", "libx264", OPEN_GOP, True),
+        ("open_gop.mkv", "libx264", OPEN_GOP, True),
+        ("asp.avi", "mpeg4", {}, True),
+        ("transport.ts", "libx264", OPEN_GOP, False),
     ],
 )
-def test_a_cut_file_gives_right_numbers(tmp_path, name, options, shows_cut, share) -> None:
-    whole = write_video(tmp_path / f"whole_{name}", **options)
+def test_a_cut_file_gives_right_numbers(tmp_path, name, codec, options, shows_cut, part, last_packet) -> None:
+    whole = write_video(tmp_path / f"whole_{name}", codec, options=options)
     if name == "faststart.mp4":
         whole = _with_index_first(whole)
-    data = whole.read_bytes()
+    position, size = packets_of(whole)[last_packet]
     path = tmp_path / name
-    path.write_bytes(data[: int(len(data) * share)])
+    path.write_bytes(whole.read_bytes()[: position + int(size * part)])
     video = Video(path)
     found = readable(video, range(video.num_frames))
     assert {i: number_in(frame) for i, frame in found.items()} == {i: i for i in found}
-    assert len(found) > 60 * share - 16
+    assert last_packet - 5 <= len(found) <= last_packet
     if shows_cut:
         assert video.is_cut
         assert len(found) == video.num_frames  # nothing is promised that cannot be read

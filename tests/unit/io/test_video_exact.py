@@ -22,13 +22,15 @@ KINDS = {
     "uneven.mp4": ("libx264", {"times_ms": uneven_times_ms(60)}),
     "transport.ts": ("libx264", {"options": OPEN_GOP}),
     "no_times.h264": ("libx264", {}),
-    "jumbled_times.avi": ("libx264", {}),  # AVI has no presentation times: those of reordered H.264 are guesses
+    "jumbled_times.avi": (
+        "libx264",
+        {},
+    ),  # AVI has no presentation times: those of reordered H.264 are guesses
     "asp.avi": ("mpeg4", {}),
     "program.mpg": ("mpeg2video", {}),  # its times differ after a seek
     "mpeg2.mkv": ("mpeg2video", {}),
     "stills.avi": ("mjpeg", {"b_frames": 0, "pixel_format": "yuvj420p"}),
 }
-
 
 
 @pytest.fixture(scope="module", params=sorted(KINDS))
