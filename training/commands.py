@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_hogseg.data.layouts import open_dataset
@@ -25,7 +26,6 @@ from training.stopping import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from typing import Literal
 
     from napari_hogseg.data.layouts import DataSet, Sample
@@ -112,16 +112,24 @@ def _open_events(run: Path, stack: ExitStack, *, for_parent: bool) -> Emit:
     writers: list[EventWriter] = []
 
     def emit(event: AnyEvent) -> None:
-        reporter.show(event)
         if not writers and isinstance(event, Started):
             writers.append(stack.enter_context(EventWriter(run / EVENTS_FILE)))
         for writer in writers:
             writer.write(event)
+        reporter.show(event)
         if for_parent:
-            sys.stdout.write(event.model_dump_json() + "\n")
-            sys.stdout.flush()
+            _tell_parent(event)
 
     return emit
+
+
+def _tell_parent(event: AnyEvent) -> None:
+    try:
+        sys.stdout.write(event.model_dump_json() + "\n")
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        # The parent died; the end of its pipe stops the run, with a checkpoint.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
 
 
 def _started(command: Literal["train", "finetune"], task: Task, stop: StopFlag) -> Started:

@@ -99,6 +99,7 @@ def assemble_finetune(
         validate_every=config.validate_every,
         checkpoint_every=CHECKPOINT_EVERY,
         log_every=5,
+        validate_first=True,
     )
 
 

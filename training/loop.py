@@ -66,6 +66,8 @@ class Task:
     validate_every: int
     checkpoint_every: int
     log_every: int
+    validate_first: bool = False
+    """Score before the first step: a fine-tune starts from something."""
     step: int = 0
     best_miou: float | None = None
     last_miou: float | None = field(default=None)
@@ -92,6 +94,9 @@ def run_task(task: Task, stop: StopFlag, emit: Emit) -> Finished:
     NonFiniteLossError
         Before the update, so the weights stay finite.
     """
+    if task.validate_first and task.step == 0:
+        validate(task, emit)
+    stop.start_clock()
     meter = _Meter(task, stop)
     task.network.train()
     if task.step < task.num_steps:

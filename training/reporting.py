@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 
     from training.evaluation import Scores
 
-console = Console(stderr=True, highlight=False, markup=False)
+
+class _Console(Console):
+    """Goes silent when nobody reads any more: a parent's end must not cost a run its checkpoint."""
+
+    def on_broken_pipe(self) -> None:
+        """Stay alive; rich would exit."""
+        self.quiet = True
+
+
+console = _Console(stderr=True, highlight=False, markup=False)
 """Talk goes to standard error: standard output is for results and events."""
 
 

@@ -36,6 +36,10 @@ class StopFlag:
         """Ask for a stop; the first reason counts."""
         self._asked = self._asked or reason
 
+    def start_clock(self) -> None:
+        """Let the time budget begin now: reading the model and the first scores do not count."""
+        self._started_s = time.monotonic()
+
     @property
     def reason(self) -> Reason | None:
         """Why to stop now, or None."""
@@ -45,7 +49,7 @@ class StopFlag:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the flag was made."""
+        """Seconds since the clock started."""
         return time.monotonic() - self._started_s
 
     @property

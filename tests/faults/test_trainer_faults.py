@@ -90,6 +90,20 @@ def test_the_parents_word_or_its_death_stops(
     assert end.reason == reason
 
 
+def test_a_parent_that_is_killed_leaves_no_orphan_and_a_checkpoint(start_hogseg: Start, toy: Path) -> None:
+    """All three pipes break at once, as when the desktop gets SIGKILL."""
+    child = train(start_hogseg, *ENDLESS, "--events-stdout")
+    wait_for(lambda: (toy / "run" / "last").exists())
+    pipes = (child.stdout, child.stderr, child.stdin)
+    child.stdout = child.stderr = child.stdin = None
+    for pipe in pipes:
+        pipe.close()
+    assert child.wait(timeout=30) == 5
+    end = list(read_events(toy / "run" / "events.jsonl"))[-1]
+    assert isinstance(end, Finished)
+    assert load_checkpoint(toy / "run").resume["step"] == end.step
+
+
 def test_sigkill_leaves_whole_checkpoints_and_resume_works(start_hogseg: Start, toy: Path) -> None:
     child = train(start_hogseg, *ENDLESS, "--set", "train.checkpoint_every=1")
     wait_for(lambda: len(checkpoint_folders(toy / "run")) >= 2)
