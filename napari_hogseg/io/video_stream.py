@@ -82,7 +82,7 @@ class DecodeRun:
         self._check(packet)
         if packet.is_corrupt:
             self._awaits_keyframe = True
-        elif self._awaits_keyframe and packet.is_keyframe:
+        elif packet.is_keyframe and (self._awaits_keyframe or self._start_pts is None):
             self._awaits_keyframe, self._start_pts = False, packet.pts
         return not self._awaits_keyframe
 
@@ -97,23 +97,27 @@ class DecodeRun:
             self._require_no_holes(packet)
             frames = packet.decode()
         except av.FFmpegError:
-            if self._is_leading(packet):
+            if self._is_leading(packet.pts):
                 return
             # The broken picture itself may be among those held back.
             frames = [frame for frame in self._drain() if frame.pts is None or frame.pts != packet.pts]
             self._awaits_keyframe = True
         for frame in frames:
-            if not frame.is_corrupt:  # the mark of a picture decoded without those it refers to
+            if not frame.is_corrupt:  # the mark of a picture with errors, or without those it refers to
                 yield frame
+            elif not self._is_leading(frame.pts):
+                self._drain()  # pictures that refer to this one bear no mark
+                self._awaits_keyframe = True
+                return
 
     def _require_no_holes(self, packet: Packet[VideoStream]) -> None:
         codec_name = self._stream.codec_context.name
         if self._num_length_bytes and has_holes(bytes(packet), self._num_length_bytes, codec_name):
             raise av.InvalidDataError(errno.EINVAL, "a hole in the packet")
 
-    def _is_leading(self, packet: Packet[VideoStream]) -> bool:
+    def _is_leading(self, pts: int | None) -> bool:
         """Tell pictures shown before the keyframe that decoding began at: nothing after it refers to them."""
-        return self._start_pts is not None and packet.pts is not None and packet.pts < self._start_pts
+        return self._start_pts is not None and pts is not None and pts < self._start_pts
 
     def _drain(self) -> list[VideoFrame]:
         """Frames decoded before the error and held back for their order are good."""
