@@ -182,6 +182,7 @@ def show_frame(viewer: Viewer, dock: ReviewDock, frame_index: int) -> None:
     viewer.dims.set_current_step(0, frame_index)
     shown = functools.partial(all_shown, dock, frame_index)
     wait_until(dock, shown, "Frame, HOG map, prediction and errors were not shown")
+    viewer.reset_view(margin=0.02)  # the dock has grown with its table of scores
 
 
 def all_shown(dock: ReviewDock, frame_index: int) -> bool:
@@ -205,14 +206,22 @@ def wait_until(
     """
     deadline_s = time.monotonic() + timeout_s
     while not condition():
-        # Not `isVisible`: a dock behind another tab reports errors too.
-        if not dock.message.isHidden():
-            raise InputError(otherwise, where=dock.message.text())
+        if trouble := _trouble(dock):
+            raise InputError(otherwise, where=trouble)
         if time.monotonic() > deadline_s:
-            session = dock.controller.session
-            note = "" if session is None else session.live.state.mask_note
-            raise InputError(f"{otherwise} within {timeout_s:.0f} s", where=note or dock.status.text())
+            raise InputError(f"{otherwise} within {timeout_s:.0f} s", where=dock.status.text())
         turn(0.02)
+
+
+def _trouble(dock: ReviewDock) -> str:
+    """Give what the dock says that waiting will not mend; empty where nothing."""
+    session = dock.controller.session
+    if not dock.message.isHidden():  # not `isVisible`: a dock behind another tab has messages too
+        return str(dock.message.text())
+    if session is None:
+        return ""
+    state = session.live.state
+    return str(state.frame_error or state.prediction_error or state.mask_note or "")
 
 
 def turn(seconds: float) -> None:
