@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 
 import sample_data
 from napari_hogseg.data.scheme import LabelScheme
+from napari_hogseg.io.errors import InputError
 from napari_hogseg.ui import demo
 
 if TYPE_CHECKING:
@@ -128,10 +130,13 @@ def test_without_the_extra_one_line_says_how_to_install_it() -> None:
 @needs_napari
 @pytest.mark.slow
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
-    missing, empty = tmp_path / "none-such", tmp_path / "empty"
-    empty.mkdir()
-    for folder in (missing, empty):
-        done = run_demo("--screenshot", tmp_path / "demo.png", "--model", folder)
-        assert done.returncode == 1, done.stderr
-        assert str(folder) in one_line(done)
+    done = run_demo("--screenshot", tmp_path / "demo.png", "--model", tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert str(tmp_path) in one_line(done)
     assert not (tmp_path / "demo.png").exists()
+
+
+def test_a_model_that_is_not_there_is_told_before_a_window_opens(tmp_path: Path) -> None:
+    options = Namespace(model=tmp_path / "none-such", screenshot=None, theme="dark")
+    with pytest.raises(InputError, match="none-such.*make sample-model"):
+        demo.run(options)
