@@ -138,5 +138,5 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_there_is_told_before_a_window_opens(tmp_path: Path) -> None:
     options = Namespace(model=tmp_path / "none-such", screenshot=None, theme="dark")
-    with pytest.raises(InputError, match="none-such.*make sample-model"):
+    with pytest.raises(InputError, match=r"none-such.*make sample-model"):
         demo.run(options)
