@@ -186,8 +186,9 @@ class Video:
         raise InputError("Not one frame of the video decodes", where=self.path, remedy="Copy it again.")
 
     def _reopen(self) -> None:
+        fresh = _open(self.path)  # first, so that a disk that is gone leaves the frames still in reach
         self._container.close()
-        self._container = _open(self.path)
+        self._container = fresh
         self.num_seeks += 1
 
     def _start_over(self) -> None:

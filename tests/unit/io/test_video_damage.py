@@ -202,3 +202,16 @@ def test_a_closed_video_says_so(tmp_path) -> None:
     video.close()
     with pytest.raises(InputError, match="was closed"):
         video.frame(3)
+
+
+def test_a_disk_that_goes_and_comes_back(tmp_path) -> None:
+    path = write_video(tmp_path / "clip.h264")  # without times, going back means opening again
+    video = Video(path, cache_bytes=0)
+    assert number_in(video.frame(40)) == 40
+    path.rename(tmp_path / "away.h264")
+    with pytest.raises(InputError, match="No such file"):
+        video.frame(3)
+    assert number_in(video.frame(41)) == 41
+    (tmp_path / "away.h264").rename(path)
+    assert number_in(video.frame(3)) == 3
+    video.close()
