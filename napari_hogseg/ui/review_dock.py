@@ -59,17 +59,16 @@ class ReviewDock(QWidget):
         self._connect()
 
     def _lay_out(self) -> None:
-        finetune = Section("Fine-tune", opened=False)
-        finetune.body.addWidget(self.finetune)
+        self.finetune_section = Section("Fine-tune", opened=False)
+        self.finetune_section.body.addWidget(self.finetune)
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(4, 4, 4, 4)
         column.setSpacing(2)
-        sections = (
-            self.source, self.model, self.legend, self.show_section, self.scores, finetune, self.hog,
-        )  # fmt: skip
-        for section in sections:
+        for section in (self.source, self.model, self.legend, self.show_section, self.scores):
             column.addWidget(section)
+        column.addWidget(self.finetune_section)
+        column.addWidget(self.hog)
         column.addStretch(1)
         scroll = FittingScrollArea(inside)
         # Queued: a width set while Qt is laying out is lost.

@@ -1,0 +1,96 @@
+"""Photograph the real window before, during and after a fine-tune on real frames.
+
+    python docs/screenshots.py --data vocalfolds --model RUN [--out docs/images] [--steps 120]
+
+`--data` is the vocal-fold data set (Laves et al. 2019, CC BY 4.0), `--model` a run trained on sequences 6 and 7.
+Sequence 5 is reviewed: the true masks of five frames are committed as corrections, and the dock's own Start
+button is pressed. Needs a display (`xvfb-run -a -s "-screen 0 1440x900x24"` does).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_hogseg.ui.review_dock import ReviewDock
+
+CORRECTED = (2, 7, 12, 17, 22)
+SHOWN = 4
+"""A frame on which the model errs, and which is not corrected."""
+
+MIN_CURVE_POINTS = 3
+TIMEOUT_S = 900.0
+
+
+def main() -> None:
+    """Read the flags, open the window, take the pictures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
+    parser.add_argument("--steps", type=int, default=120)
+    flags = parser.parse_args()
+    import torch  # noqa: F401 - on Windows it must be loaded before Qt
+    import napari  # isort: skip
+
+    from napari_hogseg.ui import demo
+
+    flags.out.mkdir(parents=True, exist_ok=True)
+    viewer = napari.Viewer(title="napari-hogseg")
+    with tempfile.TemporaryDirectory(prefix="hogseg-docs-", ignore_cleanup_errors=True) as folder:
+        clip = flags.data.resolve() / "images" / "patient2_seq5"
+        dock = demo.open_review(viewer, clip, None, flags.model, Path(folder))
+        dock.finetune.runs_root = Path(folder) / "runs"
+        try:
+            review(viewer, dock, flags.out, flags.steps)
+        finally:
+            dock.controller.close()
+            viewer.close()
+
+
+def review(viewer: Viewer, dock: ReviewDock, out: Path, steps: int) -> None:
+    """Correct, fine-tune and look again."""
+    from napari_hogseg.ui import demo
+
+    demo.show_frame(viewer, dock, SHOWN)
+    demo.photograph(viewer).save(out / "review-before.png", optimize=True)
+
+    store = dock.controller.session.store
+    for frame_index in CORRECTED:
+        store.paint(frame_index, ..., store.mask(frame_index))
+    demo.wait_until(dock, lambda: not store.unsaved_frames, "The corrections were not saved")
+    panel = dock.finetune
+    dock.finetune_section.opened = True
+    for section in (dock.source, dock.legend, dock.scores):
+        section.opened = False
+    panel.form.set_value(panel.form.value().model_copy(update={"steps": steps}))
+    panel.button.click()
+    wanted = max(MIN_CURVE_POINTS, steps // 2)
+
+    def advanced() -> bool:
+        if not panel.problem.isHidden():
+            raise RuntimeError(panel.problem.text())
+        return bool(panel.bar.value() >= wanted)
+
+    demo.wait_until(dock, advanced, "The fine-tune did not advance", TIMEOUT_S)
+    demo.photograph(viewer).save(out / "review-during.png", optimize=True)
+
+    before = dock.controller.base_model()
+    demo.wait_until(dock, lambda: dock.controller.base_model() != before, "No model came back", TIMEOUT_S)
+    demo.show_frame(viewer, dock, SHOWN)
+    demo.photograph(viewer).save(out / "review-after.png", optimize=True)
+    dock.finetune_section.opened = False
+    dock.scores.opened = dock.legend.opened = True
+    demo.turn(1.0)
+    demo.photograph(viewer).save(out / "review-after-scores.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
