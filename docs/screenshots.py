@@ -2,9 +2,9 @@
 
     python docs/screenshots.py --data vocalfolds --model RUN [--out docs/images] [--steps 120]
 
-`--data` is the vocal-fold data set (Laves et al. 2019, CC BY 4.0), `--model` a run trained on sequences 6 and 7.
-Sequence 5 is reviewed: the true masks of five frames are committed as corrections, and the dock's own Start
-button is pressed. Needs a display (`xvfb-run -a -s "-screen 0 1440x900x24"` does).
+`--data` is the vocal-fold data set (Laves et al. 2019, CC BY 4.0), `--model` a run trained on its sequences 6
+and 7. Sequence 5 is reviewed: on five frames the void along the boundaries is painted with the class beside it,
+and the dock's own Start button is pressed. Needs a display; `xvfb-run -a -s "-screen 0 1440x900x24"` gives one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from napari_hogseg.data.scheme import IGNORE
+
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from napari.viewer import Viewer
 
     from napari_hogseg.ui.review_dock import ReviewDock
@@ -24,6 +30,7 @@ SHOWN = 4
 """A frame on which the model errs, and which is not corrected."""
 
 MIN_CURVE_POINTS = 3
+PAINTED_PX = 2.0
 TIMEOUT_S = 900.0
 
 
@@ -62,9 +69,11 @@ def review(viewer: Viewer, dock: ReviewDock, out: Path, steps: int) -> None:
     demo.show_frame(viewer, dock, SHOWN)
     demo.photograph(viewer).save(out / "review-before.png", optimize=True)
 
-    store = dock.controller.session.store
+    session = dock.controller.session
+    assert session is not None
+    store = session.store
     for frame_index in CORRECTED:
-        store.paint(frame_index, ..., store.mask(frame_index))
+        store.paint(frame_index, ..., without_thin_void(store.mask(frame_index)))
     demo.wait_until(dock, lambda: not store.unsaved_frames, "The corrections were not saved")
     panel = dock.finetune
     dock.finetune_section.opened = True
@@ -90,6 +99,12 @@ def review(viewer: Viewer, dock: ReviewDock, out: Path, steps: int) -> None:
     dock.scores.opened = dock.legend.opened = True
     demo.turn(1.0)
     demo.photograph(viewer).save(out / "review-after-scores.png", optimize=True)
+
+
+def without_thin_void(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Give void pixels next to a class that class, as a careful reviewer would; (H, W) uint8 class ids."""
+    distance, (rows, cols) = distance_transform_edt(mask == IGNORE, return_indices=True)
+    return np.where(distance <= PAINTED_PX, mask[rows, cols], mask)
 
 
 if __name__ == "__main__":
