@@ -2,9 +2,9 @@
 
     python docs/screenshots.py --data vocalfolds --model RUN [--out docs/images] [--steps 120]
 
-`--data` is the vocal-fold data set (Laves et al. 2019, CC BY 4.0), `--model` a run trained on its sequences 6
-and 7. Sequence 5 is reviewed: on five frames the void along the boundaries is painted with the class beside it,
-and the dock's own Start button is pressed. Needs a display; `xvfb-run -a -s "-screen 0 1440x900x24"` gives one.
+`--data` is the vocal-fold data set (Laves et al. 2019, CC BY 4.0), `--model` a run trained on its sequences
+6 and 7. Sequence 5 is reviewed: on five frames the void along the boundaries is painted with the class beside
+it, and the dock's own Start button is pressed. Needs a display of 1440x900 or more; Xvfb will do.
 """
 
 from __future__ import annotations
