@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import imageio.v3 as imageio
 import numpy as np
-from napari_hogseg.io.video import FrameSource, open_frames
 
 from napari_hogseg.data.scheme import IGNORE
 from napari_hogseg.features import drawing, live
 from napari_hogseg.inference.predictor import Predictor
 from napari_hogseg.io import atomic, images
 from napari_hogseg.io.errors import InputError
+from napari_hogseg.io.video import FrameSource, open_frames
 from training import reporting
 
 if TYPE_CHECKING:
