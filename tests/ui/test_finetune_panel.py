@@ -12,7 +12,7 @@ import pytest
 from finetune_cases import ToyProvider, alive, train_base
 from qtpy.QtCore import Qt
 
-from napari_hogseg.inference.predictor import Predictor
+from napari_hogseg.inference.predictor import Predictor, choose_device
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.config import FineTuneConfig
 from napari_hogseg.runs.events import Progress
@@ -100,6 +100,9 @@ def test_start_says_what_it_lacks(panel, base, model, num_frames, rate, reason) 
 def test_devices_are_found_off_the_gui_thread(panel, qtbot) -> None:
     qtbot.waitUntil(lambda: panel.form.widgets["device"].choices == find_devices(), timeout=TIMEOUT_MS)
     assert find_devices()[0] == "auto"
+    (chosen,) = {str(choose_device("auto")), f"{choose_device('auto')}:0"} & set(find_devices())
+    assert find_devices()[1] == chosen
+    assert panel.form.widgets["device"].native.itemText(0) == f"auto: {chosen}"
     assert find_devices()[-1] == "cpu"
     assert panel.form.value().device == "cpu"  # as chosen before they were found
 
@@ -125,7 +128,7 @@ def test_a_run_gives_a_model_and_says_what_it_gained(panel, qtbot, base, tmp_pat
     text = panel.status.text()
     assert text.startswith("Fine-tune finished at step 3. mIoU on corrected frames 0.")
     assert ", guard 0." in text
-    assert "(step 1 → 3)" in text
+    assert "(step 0 → 3)" in text
     assert panel.button.text() == IDLE
     assert panel.button.isEnabled()
     assert {"CE", "HOG MSE", "corrected", "guard"} <= set(panel.curves.series)
