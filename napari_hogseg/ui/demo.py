@@ -1,8 +1,8 @@
 """The demonstration: napari on the sample clip, its masks and its model, all four panels live.
 
-`python -m napari_hogseg.ui.demo` opens a window; `--screenshot FILE` writes a picture of it and ends. Owns
-opening, waiting and photographing; what is shown and computed is the dock's part. Exit codes: 0 done, 1 the
-demonstration failed, 2 something that it needs is missing.
+`python -m napari_hogseg.ui.demo` opens a window; `--screenshot FILE` writes a picture of it and ends,
+`--seconds N` closes it after a while. Owns opening, waiting and photographing; what is shown and computed is
+the dock's part. Exit codes: 0 done, 1 the demonstration failed, 2 something that it needs is missing.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--screenshot", type=Path, metavar="FILE", help="write a picture of the window and end"
     )
+    parser.add_argument("--seconds", type=float, metavar="N", help="close the window after N seconds")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument(
         "--model", type=Path, metavar="RUN", default=sample_data.model_path(), help="another model"
@@ -127,6 +128,10 @@ def run(options: argparse.Namespace) -> None:
     viewer.theme = options.theme
     if options.screenshot is None:
         open_review(viewer, sample_data.clip_path(), sample_data.masks_path(), options.model)
+        if options.seconds is not None:
+            from qtpy.QtCore import QTimer
+
+            QTimer.singleShot(round(1000 * options.seconds), viewer.close)
         napari.run()
         return
     try:

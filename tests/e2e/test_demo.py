@@ -87,6 +87,15 @@ def test_screenshot_shows_all_four_panels(tmp_path: Path, theme: str) -> None:
     assert window[60:830, 1110:].std() > 20, "the dock"
 
 
+@needs_napari
+@pytest.mark.slow
+def test_the_window_closes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    done = run_demo("--seconds", 3)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_frame_of_the_picture_holds_an_instrument() -> None:
     scheme = LabelScheme.read(sample_data.scheme_path())
     assert scheme.classes[INSTRUMENT] == "Instrument"
