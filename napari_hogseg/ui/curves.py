@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 REDRAW_MS = 200
 MAX_POINTS = 1_000
 PLOT_HEIGHT_PX = 110
-AXIS_WIDTH_PX = 40
+AXIS_WIDTH_PX = {"left": 46, "right": 56}
+"""Room for `0.015` and for `0.00025`: pyqtgraph leaves out numbers that do not fit."""
+
 AXIS_POINT_SIZE = 8
 EMPTY_TEXT = "Loss and mIoU are drawn here once a fine-tune runs."
 CE, MSE = "CE", "HOG MSE"
@@ -136,7 +138,7 @@ def _make_axis(side: str) -> pg.AxisItem:
     axis.enableAutoSIPrefix(enable=False)
     axis.setStyle(tickFont=font)
     if side != "bottom":
-        axis.setWidth(AXIS_WIDTH_PX)
+        axis.setWidth(AXIS_WIDTH_PX[side])
     return axis
 
 
@@ -218,6 +220,7 @@ class LiveCurves(QWidget):
             if name not in self._curves:
                 self._curves[name] = self._make_curve(name)
             self._curves[name].setData(series.x, series.y)
+        self._show_all_steps()
         self.loss_legend.setText(self._legend("loss", [name for name in self.series if name in (CE, MSE)]))
         parts = [name for name in self.series if name not in (CE, MSE)]
         self.miou_legend.setText(self._legend("mIoU", parts))
@@ -225,6 +228,14 @@ class LiveCurves(QWidget):
         for widget in self._filled:
             widget.setVisible(bool(self.series))
         self.loss.axes["right"].setStyle(showValues=MSE in self.series)
+
+    def _show_all_steps(self) -> None:
+        # By itself the loss view, which all others follow, would begin at its own first point: after the
+        # scores at step 0, those a fine-tune is measured against.
+        if self.series:
+            first = min(series.x[0] for series in self.series.values())
+            last = max(series.x[-1] for series in self.series.values())
+            self.loss.views[0].setXRange(first, last)
 
     def _make_curve(self, name: str) -> pg.PlotDataItem:
         color = COLORS.get(name, OTHER_COLOR)

@@ -212,7 +212,8 @@ class FineTunePanel(QWidget):
         self._fail(f"The corrected frames could not be written. {error}")
 
     def _on_devices(self, devices: tuple[str, ...]) -> None:
-        self.form.set_choices("device", devices)
+        best = devices[1]  # the first after "auto"
+        self.form.set_choices("device", devices, {"auto": f"auto: {best}"})
 
     # --- while it runs ----------------------------------------------------------------------------
 
@@ -301,7 +302,10 @@ def describe_progress(event: Progress) -> str:
 
 
 def find_devices() -> tuple[str, ...]:
-    """List what the trainer may run on; asks the drivers, so not on the GUI thread."""
+    """List what the trainer may run on: 'auto', then its choice, then the others.
+
+    Asks the drivers, so not on the GUI thread.
+    """
     import torch
 
     found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]

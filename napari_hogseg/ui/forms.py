@@ -124,9 +124,27 @@ class ConfigForm(Generic[ModelT]):
             return {str((item["loc"] or ("",))[0]): _in_words(item["msg"]) for item in error.errors()}
         return {}
 
-    def set_choices(self, name: str, choices: Sequence[str]) -> None:
-        """Offer other values for a field with choices; the chosen one stays if it is among them."""
-        self.widgets[name].choices = tuple(choices)
+    def set_choices(
+        self, name: str, choices: Sequence[str], texts: Mapping[str, str] | None = None
+    ) -> None:
+        """Offer other values for a field with choices; the chosen one stays if it is among them.
+
+        Parameters
+        ----------
+        name : str
+        choices : sequence of str
+        texts : mapping of str to str, optional
+            What to show for a value, where that is not the value itself.
+        """
+        widget = self.widgets[name]
+        chosen = widget.value
+        with widget.changed.blocked():
+            widget.choices = ()  # else magicgui appends what is new to what is old
+            widget.choices = tuple(((texts or {}).get(value, value), value) for value in choices)
+            if chosen in choices:
+                widget.value = chosen
+        if widget.value != chosen:
+            self._on_changed()
 
     def _values(self) -> dict[str, Any]:
         values = self._base.model_dump()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from qtpy.QtCore import QPoint, QPointF, Qt
-from qtpy.QtGui import QWheelEvent
+from qtpy.QtGui import QPainter, QPixmap, QWheelEvent
 from qtpy.QtWidgets import QApplication, QMenu
 
 from napari_hogseg.runs.events import EventWriter, Message, Progress, Validated
@@ -134,6 +134,40 @@ def test_each_loss_has_its_own_scale_over_the_same_steps(curves, qtbot) -> None:
     qtbot.waitUntil(lambda: left.viewRange()[1][1] > 150 and right.viewRange()[1][1] < 1, timeout=2_000)
     assert left.viewRange()[0][1] >= 100
     np.testing.assert_allclose(left.viewRange()[0], right.viewRange()[0], atol=5)
+
+
+def test_the_scores_before_the_first_step_are_in_view(curves, qtbot) -> None:
+    curves.add(validated(0, 0.5))
+    for step in (40, 60, 80):
+        curves.add(progress(step))
+    curves._draw()
+    for plot in (curves.loss, curves.miou):
+        view = plot.views[0]
+        qtbot.waitUntil(lambda view=view: view.viewRange()[0][1] >= 80, timeout=2_000)
+        assert view.viewRange()[0][0] <= 0
+
+
+@pytest.mark.parametrize(
+    ("ce", "mse"), [(0.011, 1e-4), (0.12, 2.7e-3), (0.5, 0.035), (2.3, 0.4), (25.0, 3.0)]
+)
+@pytest.mark.parametrize("spread", [0.1, 1.0])
+def test_every_scale_has_numbers(curves, qtbot, ce, mse, spread) -> None:
+    for step in range(4):
+        curves.add(progress(step, ce * (1 + spread * step / 3), mse * (1 + spread * step / 3)))
+    curves.resize(300, 400)
+    curves._draw()
+    qtbot.waitUntil(lambda: curves.loss.views[1].viewRange()[1][1] < 3 * mse, timeout=2_000)
+    for side in ("left", "right"):
+        assert len(numbers_at(curves.loss.axes[side])) >= 2
+
+
+def numbers_at(axis) -> list[str]:
+    """What is written at an axis."""
+    picture = QPixmap(1, 1)
+    painter = QPainter(picture)
+    _line, _ticks, texts = axis.generateDrawSpecs(painter)
+    painter.end()
+    return [text for _rect, _flags, text in texts]
 
 
 def test_no_menu_outlives_the_dock(qtbot) -> None:

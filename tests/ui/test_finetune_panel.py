@@ -102,6 +102,7 @@ def test_devices_are_found_off_the_gui_thread(panel, qtbot) -> None:
     assert find_devices()[0] == "auto"
     (chosen,) = {str(choose_device("auto")), f"{choose_device('auto')}:0"} & set(find_devices())
     assert find_devices()[1] == chosen
+    assert panel.form.widgets["device"].native.itemText(0) == f"auto: {chosen}"
     assert find_devices()[-1] == "cpu"
     assert panel.form.value().device == "cpu"  # as chosen before they were found
 

@@ -105,6 +105,15 @@ def test_choices_may_change_and_the_chosen_stays(finetune_form) -> None:
     assert finetune_form.value().device == "cpu"
     finetune_form.widgets["device"].value = "cuda:0"
     assert finetune_form.value().device == "cuda:0"
+    heard = []
+    finetune_form.changed.connect(lambda: heard.append(finetune_form.value().device))
+    finetune_form.set_choices("device", ("auto", "cuda:0", "cpu"), {"auto": "auto: cuda:0"})
+    assert finetune_form.value().device == "cuda:0"
+    assert heard == []
+    box = finetune_form.widgets["device"].native
+    assert [box.itemText(row) for row in range(box.count())] == ["auto: cuda:0", "cuda:0", "cpu"]
+    finetune_form.set_choices("device", ("auto", "cpu"))
+    assert heard == ["auto"]  # the chosen one has gone
 
 
 def test_labels_are_the_fields_own_words(finetune_form, qtbot) -> None:
