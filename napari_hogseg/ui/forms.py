@@ -124,9 +124,7 @@ class ConfigForm(Generic[ModelT]):
             return {str((item["loc"] or ("",))[0]): _in_words(item["msg"]) for item in error.errors()}
         return {}
 
-    def set_choices(
-        self, name: str, choices: Sequence[str], texts: Mapping[str, str] | None = None
-    ) -> None:
+    def set_choices(self, name: str, choices: Sequence[str], texts: Mapping[str, str] | None = None) -> None:
         """Offer other values for a field with choices; the chosen one stays if it is among them.
 
         Parameters
