@@ -141,7 +141,7 @@ def _replayed(
             return Source(dataset, samples)
     warn(
         "The model's training frames are not here, so none are replayed: it may forget what it knew. "
-        "Name them with --replay-data."
+        "Name their data set as replay data (--replay-data)."
     )
     return None
 

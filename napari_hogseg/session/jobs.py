@@ -63,19 +63,22 @@ class FineTuneJob:
         Run folder to be made.
     options : mapping of str to object
         Fields of `FineTuneConfig` by name; None stands for a flag not given.
+    replay_data : Path, optional
+        Data set the base model was trained on; None: the trainer looks where its training found it.
     """
 
     base: Path
     data: Path
     run: Path
     options: Mapping[str, object]
+    replay_data: Path | None = None
 
     def arguments(self) -> list[str]:
         """Arguments for the Python interpreter: `-P -m training finetune ...`."""
         # -P keeps the working folder off the module path: a file named torch.py there must not be imported.
         words = ["-P", "-m", "training", "finetune", str(self.base), "--data", str(self.data)]
         words += ["--out", str(self.run), "--events-stdout"]
-        for name, value in self.options.items():
+        for name, value in {**self.options, "replay_data": self.replay_data}.items():
             if value is not None:
                 words += [f"--{name.replace('_', '-')}", str(value)]
         return words

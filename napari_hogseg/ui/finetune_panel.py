@@ -28,7 +28,7 @@ from napari_hogseg.session.jobs import (
 from napari_hogseg.ui.curves import LiveCurves
 from napari_hogseg.ui.forms import ConfigForm
 from napari_hogseg.ui.live import LiveChannel
-from napari_hogseg.ui.section import Section, wrapped_label
+from napari_hogseg.ui.section import FolderRow, Section, wrapped_label
 from napari_hogseg.ui.trainer_process import TrainerProcess
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from napari_hogseg.session.annotations import CorrectionExport
 
-FIELDS = ("steps", "learning_rate", "batch_size", "device")
+FIELDS = ("steps", "learning_rate", "batch_size", "replay", "device")
 LOG_LINES = 500
 LOG_HEIGHT_PX = 140
 IDLE, PREPARING, RUNNING, STOPPING = "Start fine-tune", "Preparing…", "Stop", "Stopping…"
@@ -93,6 +93,11 @@ class FineTunePanel(QWidget):
         self._validations: list[Validated] = []
         self._num_steps: int | None = None
         self.form = ConfigForm(FineTuneConfig, FIELDS, choices={"device": ("auto", "cpu")})
+        self.replay_data = FolderRow(
+            "replay data",
+            "where the model was trained",
+            "Data set the model was trained on: its frames are replayed against forgetting",
+        )
         self.trainer = TrainerProcess()
         self._exports = LiveChannel("exporting corrections")
         self._devices = LiveChannel("looking for devices")
@@ -123,7 +128,7 @@ class FineTunePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        shown = (self.form.native, self.button, self.hint, self.bar, self.status)
+        shown = (self.form.native, self.replay_data, self.button, self.hint, self.bar, self.status)
         for widget in (*shown, self.warning, self.problem, self.rescue_button, self.curves, self.log_section):
             layout.addWidget(widget)
         layout.addStretch(1)
@@ -182,7 +187,8 @@ class FineTunePanel(QWidget):
         self._forget_last()
         try:
             run = new_run_folder(self.runs_root, base)
-            job = FineTuneJob(base, run / CORRECTIONS, run, self.form.value().model_dump())
+            options = self.form.value().model_dump()
+            job = FineTuneJob(base, run / CORRECTIONS, run, options, self.replay_data.folder)
         except InputError as error:
             self._fail(str(error))
             return
@@ -274,7 +280,8 @@ class FineTunePanel(QWidget):
 
     def _set_state(self, state: str) -> None:
         self._state = state
-        self.form.native.setEnabled(state == IDLE)
+        for widget in (self.form.native, self.replay_data):
+            widget.setEnabled(state == IDLE)
         self.bar.setVisible(state != IDLE)
         self._refresh()
 

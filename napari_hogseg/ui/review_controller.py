@@ -20,6 +20,7 @@ from napari_hogseg.inference.predictor import Predictor
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.session.annotations import AnnotationStore, CorrectionExport, session_folder
 from napari_hogseg.session.clips import Clip, open_clip
+from napari_hogseg.ui.fitted_view import FittedView
 from napari_hogseg.ui.labels import EditableMasks
 from napari_hogseg.ui.live import LiveChannel, on_gui_thread
 from napari_hogseg.ui.live_review import LiveReview, LiveState
@@ -111,6 +112,7 @@ class ReviewController(QObject):
         self.grid.closed.connect(self.panel_closed.emit)
         self.layers = ReviewLayers(viewer, self.grid, self)
         self.layers.opened.connect(self._on_layers_opened)
+        self.view = FittedView(viewer, self)
         self._clips = self._channel("opening", self._on_clip_opened)
         self._stores = self._channel("opening corrections", self._on_store_opened)
         self._models = self._channel("loading the model", self._on_model_loaded)
@@ -172,19 +174,13 @@ class ReviewController(QObject):
         self._bind_truth_layer()
         self.viewer.canvas.grid.enabled = True
         self.viewer.dims.set_current_step(0, 0)
-        # Once napari has laid out the grid's cells: before that it fits one view of the whole canvas.
-        QTimer.singleShot(100, self._fit_view)
+        self.view.fit()
         session.live.set_hog(self.hog)
         session.live.set_predictor(None if self.model is None else self.model.predictor)
         session.live.show_frame(self._frame_index())
         self.busy_changed.emit("")
         self.clip_changed.emit()
         self.corrections_changed.emit()
-
-    @on_gui_thread
-    def _fit_view(self) -> None:
-        if self.session is not None and not self._closed:
-            self.viewer.reset_view(margin=0.02)
 
     def _take_down(self) -> None:
         """End live computing and painting of the clip on screen; its store is closed elsewhere."""
@@ -242,6 +238,7 @@ class ReviewController(QObject):
             self._bind_truth_layer()
             session.live.show_frame(self._frame_index())
         self.grid.set_visible(key, visible=visible)
+        self.view.keep()
         if key == HOG:
             session.live.set_hog(self.hog if visible else None)
 
@@ -373,6 +370,7 @@ class ReviewController(QObject):
         try:
             self.viewer.dims.events.current_step.disconnect(self._on_step)
             self.grid.close()
+            self.view.close()
             self._take_down()
             self.layers.close()
         except (RuntimeError, ValueError, LookupError) as error:

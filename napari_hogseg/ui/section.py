@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 
 class Section(QWidget):
@@ -121,6 +129,62 @@ class ElidedLabel(QLabel):
     def _elide(self) -> None:
         metrics = self.fontMetrics()
         self.setText(metrics.elidedText(self._whole, Qt.TextElideMode.ElideMiddle, max(self.width(), 40)))
+
+
+class FolderRow(QWidget):
+    """A folder that may be chosen: what it is for, which one it is, a button to choose and one to forget it.
+
+    Parameters
+    ----------
+    title : str
+        What the folder is for.
+    without : str
+        What to show where none is chosen.
+    about : str
+        Tooltip.
+
+    Attributes
+    ----------
+    changed : Signal()
+    """
+
+    changed = Signal()
+
+    def __init__(self, title: str, without: str, about: str) -> None:
+        super().__init__()
+        self._title, self._without, self._about = title, without, about
+        self._folder: Path | None = None
+        self.label = ElidedLabel(without)
+        self.choose_button, self.forget_button = QPushButton("Choose..."), QPushButton("Forget")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        row.addWidget(QLabel(title))
+        row.addWidget(self.label, 1)
+        row.addWidget(self.choose_button)
+        row.addWidget(self.forget_button)
+        self.choose_button.clicked.connect(lambda: self._browse())
+        self.forget_button.clicked.connect(lambda: self.set_folder(None))
+        self.set_folder(None)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder; None where none is chosen."""
+        return self._folder
+
+    def set_folder(self, folder: Path | None) -> None:
+        """Take a folder, or none."""
+        self._folder = folder
+        self.label.set_text(self._without if folder is None else folder.name, tooltip=folder or self._about)
+        self.choose_button.setToolTip(self._about)
+        self.forget_button.setVisible(folder is not None)
+        self.changed.emit()
+
+    def _browse(self) -> None:
+        start = "" if self._folder is None else str(self._folder)
+        path = QFileDialog.getExistingDirectory(self, self._title, start)
+        if path:
+            self.set_folder(Path(path))
 
 
 def wrapped_label(text: str = "") -> QLabel:

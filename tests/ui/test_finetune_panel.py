@@ -157,6 +157,23 @@ def test_stop_keeps_what_was_learned_and_warnings_are_seen(panel, qtbot, base) -
     assert panel.warning.isVisible()
 
 
+def test_replay_data_that_moved_can_be_named(panel, qtbot, base) -> None:
+    data = base.parent / "data"
+    away = data.rename(data.with_name("away"))
+    try:
+        panel.replay_data.set_folder(away)
+        press(qtbot, panel.button)
+        qtbot.waitUntil(lambda: bool(panel.models), timeout=TIMEOUT_MS)
+    finally:
+        away.rename(data)
+    assert not panel.warning.isVisible()
+    assert ", guard 0." in panel.status.text()
+    assert panel.replay_data.label.whole_text == "away"
+    press(qtbot, panel.replay_data.forget_button)
+    assert panel.replay_data.folder is None
+    assert panel.replay_data.label.whole_text == "where the model was trained"
+
+
 # --- failures
 
 

@@ -53,6 +53,9 @@ def test_every_option_is_a_flag_of_the_trainer() -> None:
 def test_an_option_that_is_none_is_left_out() -> None:
     words = FineTuneJob(Path("base"), Path("data"), RUN, {"seconds": None, "learning_rate": 1e-5}).arguments()
     assert "--seconds" not in words
+    assert "--replay-data" not in words
+    named = FineTuneJob(Path("base"), Path("data"), RUN, {}, Path("old frames")).arguments()
+    assert named[-2:] == ["--replay-data", "old frames"]
     assert float(words[words.index("--learning-rate") + 1]) == 1e-5
 
 

@@ -1,0 +1,65 @@
+"""Keeps the panels fitted to their cells until the person zooms or pans: a dock that grows must not crop them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer
+
+from napari_hogseg.ui.live import on_gui_thread
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+MARGIN = 0.02
+#: napari lays out its grid's cells some turns after it was told; before that it fits one view of the canvas.
+SETTLE_MS = 100
+_SAME = 1e-3
+
+
+class FittedView(QObject):
+    """The camera of a viewer, fitted anew whenever its canvas changes and nobody has moved it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    parent : QObject, optional
+    """
+
+    def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._fitted: tuple[float, ...] | None = None
+        self._timer = QTimer(self, singleShot=True, interval=SETTLE_MS)
+        self._timer.timeout.connect(self._fit)
+        viewer.canvas.events.size.connect(self.keep)
+
+    def fit(self) -> None:
+        """Fit soon, whatever the person looks at: another clip is on screen."""
+        self._fitted = None
+        self._timer.start()
+
+    def keep(self, _event: object = None) -> None:
+        """Fit soon if the view is as the last fit left it: cells have another size now."""
+        if self._fitted is not None and self._untouched():
+            self._timer.start()
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        self._timer.stop()
+        self._viewer.canvas.events.size.disconnect(self.keep)
+
+    @on_gui_thread
+    def _fit(self) -> None:
+        if self._fitted is not None and not self._untouched():
+            return  # moved in the meantime
+        self._viewer.reset_view(margin=MARGIN)
+        self._fitted = self._state()
+
+    def _untouched(self) -> bool:
+        return self._fitted is not None and np.allclose(self._state(), self._fitted, rtol=_SAME)
+
+    def _state(self) -> tuple[float, ...]:
+        camera = self._viewer.scene.camera
+        return (camera.zoom, *camera.center)
