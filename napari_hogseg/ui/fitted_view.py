@@ -1,4 +1,4 @@
-"""Keeps the panels fitted to their cells until the person zooms or pans: a dock that grows must not crop them."""
+"""Keeps the panels fitted to their cells until a person zooms: a dock that grows must not crop them."""
 
 from __future__ import annotations
 
