@@ -129,9 +129,11 @@ def warm_up() -> None:
     """Pay first-time costs before a clip is opened; meant for a thread.
 
     The HOG kernels are compiled (seconds, once on a machine), and napari imports pandas with its first Labels
-    layer. Layers themselves must not be made here: pint's lazy unit registry fails when two threads fill it.
+    layer and scipy.ndimage (0.4 s) with its first Image. Layers themselves must not be made here: pint's lazy
+    unit registry fails when two threads fill it.
     """
-    importlib.import_module("pandas")
+    for module in ("scipy.ndimage", "pandas"):
+        importlib.import_module(module)
     draw_hog(np.zeros((32, 32, 3), np.uint8), HogSettings(), None)
 
 
