@@ -20,8 +20,10 @@ LayerData: TypeAlias = tuple[Any, ...]
 PathOrPaths: TypeAlias = str | Path | Sequence[str | Path]
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"})
-#: Key of a layer's metadata that holds the path of its frames.
+#: Key of a layer's metadata that holds the path of the frames it shows or belongs to.
 SOURCE_KEY = "hogseg_source"
+#: Key of a frames layer's metadata that holds the folder of their masks, where one is known.
+MASKS_KEY = "hogseg_masks"
 #: napari's sign for "the reader dealt with it, there is nothing to show".
 NOTHING: list[LayerData] = [(None,)]
 

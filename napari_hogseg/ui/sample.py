@@ -10,7 +10,7 @@ import sample_data
 from napari_hogseg.data.scheme import LabelScheme
 from napari_hogseg.io import images
 from napari_hogseg.ui.labels import display_colormap, to_display
-from napari_hogseg.ui.reader import frames_layer
+from napari_hogseg.ui.reader import MASKS_KEY, SOURCE_KEY, frames_layer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,8 +32,15 @@ def open_sample() -> list[LayerData]:
         If a file of the sample is damaged.
     """
     scheme = LabelScheme.read(sample_data.scheme_path())
-    labels = {"name": "Ground truth", "colormap": display_colormap(scheme), "opacity": 0.5}
-    return [frames_layer(sample_data.clip_path()), (sample_labels(), labels, "labels")]
+    frames, about, kind = frames_layer(sample_data.clip_path())
+    about["metadata"][MASKS_KEY] = str(sample_data.masks_path())
+    labels = {
+        "name": "Ground truth",
+        "colormap": display_colormap(scheme),
+        "opacity": 0.5,
+        "metadata": {SOURCE_KEY: str(sample_data.clip_path())},
+    }
+    return [(frames, about, kind), (sample_labels(), labels, "labels")]
 
 
 def sample_labels() -> npt.NDArray[np.uint8]:

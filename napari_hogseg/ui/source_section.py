@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari.layers import Image
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.session.clips import clip_folders, find_dataset
+from napari_hogseg.ui.reader import MASKS_KEY, SOURCE_KEY
 from napari_hogseg.ui.section import ElidedLabel, Section
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
-
     from napari_hogseg.ui.review_controller import ReviewController
 
 PLUGIN = "napari-hogseg"
@@ -80,20 +80,23 @@ class SourceSection(Section):
         if path and session is not None:
             self._controller.open(session.path, Path(path))
 
-    def _opened_layer(self) -> Layer | None:
-        """Find the newest layer that our reader opened and that is still seen."""
+    def _opened_layer(self) -> Image | None:
+        """Find the newest frames that our reader or sample opened and that are still seen."""
         ours = [
             layer
             for layer in self._controller.viewer.layers
-            if layer.visible and layer.source.path and layer.source.reader_plugin == PLUGIN
+            if isinstance(layer, Image) and layer.visible and SOURCE_KEY in layer.metadata
         ]
         return ours[-1] if ours else None
 
     def _use_layer(self) -> None:
         layer = self._opened_layer()
         if layer is not None:
-            layer.visible = False  # the review shows the same frames; a hidden layer takes no cell
-            self._controller.open(Path(layer.source.path))
+            source, masks = layer.metadata[SOURCE_KEY], layer.metadata.get(MASKS_KEY)
+            for other in self._controller.viewer.layers:
+                if other.metadata.get(SOURCE_KEY) == source:
+                    other.visible = False  # the review shows the same frames; a hidden layer takes no cell
+            self._controller.open(Path(source), None if masks is None else Path(masks))
         self._on_layers_changed()
 
     def _on_layers_changed(self, _event: object = None) -> None:

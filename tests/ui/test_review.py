@@ -6,9 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from napari.layers import Image as Image2D
 from napari.layers import Points
-from napari.layers._source import Source
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
@@ -315,10 +313,8 @@ def test_masks_that_do_not_pair_are_refused(review, clip_folder, tmp_path):
 
 
 def test_a_layer_that_file_open_made_can_be_reviewed(review, clip_folder):
-    layer = Image2D(np.zeros((2, HEIGHT, WIDTH, 3), np.uint8), rgb=True, name="opened")
     assert not review.dock.source.layer_button.isVisibleTo(review.dock)
-    layer._source = Source(path=str(clip_folder), reader_plugin="napari-hogseg")
-    review.viewer.add_layer(layer)
+    (layer,) = review.viewer.open(str(clip_folder), plugin="napari-hogseg")
     assert review.dock.source.layer_button.isVisibleTo(review.dock)
     review.dock.source.layer_button.click()
     review.wait(lambda: review.controller.session is not None)
@@ -326,6 +322,17 @@ def test_a_layer_that_file_open_made_can_be_reviewed(review, clip_folder):
     assert not layer.visible
     assert not review.dock.source.layer_button.isVisibleTo(review.dock)
     assert review.viewer.canvas.grid.actual_shape(review.viewer.layers) == (2, 2)
+
+
+def test_the_sample_clip_is_reviewed_with_its_masks(review):
+    layers = review.viewer.open_sample("napari-hogseg", "cataract")
+    review.dock.source.layer_button.click()
+    review.wait(lambda: review.controller.session is not None)
+    settle(review)
+    session = review.controller.session
+    assert session.clip.num_masks == session.store.shape[0]
+    assert session.clip.named
+    assert not any(layer.visible for layer in layers)
 
 
 # --- models
