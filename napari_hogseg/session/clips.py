@@ -6,15 +6,18 @@ mask values mean is the data-set layout's part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_hogseg.data.layouts import PLAIN, DataSet, Layout, open_dataset
+from napari_hogseg.data.recognition import recognise
 from napari_hogseg.data.scheme import SCHEME_FILE, LabelScheme
 from napari_hogseg.io import images
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.io.video import open_frames
 from napari_hogseg.session.annotations import SessionIdentity
+from napari_hogseg.session.dataset_frames import DataSetFrames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from napari_hogseg.data.layouts import Sample
     from napari_hogseg.io.video import FrameSource
 
 #: Stand-in where neither data set nor model names the classes; Okabe and Ito's colours.
@@ -58,6 +62,10 @@ class Clip:
         Frames that have a mask file.
     about_masks : str
         Where they were found, for the dock.
+    dataset : DataSet, optional
+        The data set it is part of.
+    part : DataSetClip, optional
+        Which part.
     """
 
     source: FrameSource
@@ -66,6 +74,8 @@ class Clip:
     truth: Callable[[int], npt.NDArray[np.uint8] | None] | None
     num_masks: int
     about_masks: str
+    dataset: DataSet | None = None
+    part: DataSetClip | None = None
 
     @property
     def identity(self) -> SessionIdentity:
@@ -89,23 +99,83 @@ class MaskFiles:
         return None if path is None else self.to_class_ids(images.read_mask(path), path)
 
 
-def clip_folders(dataset: DataSet) -> tuple[Path, ...]:
-    """Folders of a data set that hold frames, one clip each, in the order of its samples."""
-    return tuple(dict.fromkeys(sample.image_path.parent for sample in dataset.samples))
+@dataclass(frozen=True)
+class DataSetClip:
+    """Frames of a data set that are reviewed together: one folder of pictures, or one video file.
+
+    Attributes
+    ----------
+    path : Path
+        The folder or the file.
+    name : str
+        For people: the group, and the folder where a group has several.
+    group : str
+        Patient, sequence or video it belongs to.
+    samples : tuple of Sample
+        In frame order.
+    """
+
+    path: Path
+    name: str
+    group: str
+    samples: tuple[Sample, ...] = field(repr=False)
+
+    @property
+    def num_masks(self) -> int:
+        """Frames that have a mask file."""
+        return sum(sample.mask_path is not None for sample in self.samples)
 
 
-def open_clip(path: Path, masks: Path | None = None, scheme: LabelScheme | None = None) -> Clip:
+@dataclass(frozen=True)
+class SampleMasks:
+    """Ground truth of a data set's frames by frame index."""
+
+    dataset: DataSet
+    samples: Mapping[int, Sample]
+
+    def __call__(self, frame_index: int) -> npt.NDArray[np.uint8] | None:
+        """Read one mask; None where there is none."""
+        sample = self.samples.get(frame_index)
+        return None if sample is None else self.dataset.read_mask(sample)
+
+
+def dataset_clips(dataset: DataSet) -> tuple[DataSetClip, ...]:
+    """List what a data set holds to review, in the order of its samples."""
+    members: defaultdict[tuple[str, Path], list[Sample]] = defaultdict(list)
+    for sample in dataset.samples:
+        from_video = sample.frame_index is not None
+        place = sample.image_path if from_video else sample.image_path.parent
+        members[sample.group, place].append(sample)
+    of_group = Counter(group for group, _ in members)
+    return tuple(
+        DataSetClip(place, group if of_group[group] == 1 else f"{group}: {place.name}", group, tuple(samples))
+        for (group, place), samples in members.items()
+    )
+
+
+def open_clip(
+    path: Path,
+    masks: Path | None = None,
+    scheme: LabelScheme | None = None,
+    *,
+    layout: str = "auto",
+    dataset: DataSet | None = None,
+) -> Clip:
     """Open a video, an image folder or one clip of a data set.
 
     Parameters
     ----------
     path : Path
-        A video file, a folder of images, or a data set's root (then its first clip is taken). Frames that lie
-        in a data set's `images/` bring their masks along.
+        A video file, a folder of images, one of the data set's clips, or a data set's root (then its first
+        clip is taken). Frames that lie in a data set's `images/` bring their masks along.
     masks : Path, optional
         Folder of masks; found by itself inside a data set.
     scheme : LabelScheme, optional
         Classes to use where no data set names them, such as a model's.
+    layout : str
+        Layout of a data set: a name, a table's path, or 'auto', which takes the likeliest of several.
+    dataset : DataSet, optional
+        The data set `path` belongs to, where it is open already.
 
     Raises
     ------
@@ -115,43 +185,59 @@ def open_clip(path: Path, masks: Path | None = None, scheme: LabelScheme | None 
     path = path.expanduser().resolve()
     if masks is not None:
         return _with_mask_folder(open_frames(path), masks.expanduser().resolve(), scheme)
-    dataset = find_dataset(path, "images")
+    dataset = dataset or find_dataset(path, "images", layout)
     if dataset is not None:
-        folder = path if path in clip_folders(dataset) else clip_folders(dataset)[0]
-        return _from_dataset(dataset, folder)
+        clips = dataset_clips(dataset)
+        chosen = next((clip for clip in clips if clip.path == path), clips[0])
+        return open_dataset_clip(dataset, chosen)
     return Clip(
         open_frames(path), scheme or UNNAMED, named=False, truth=None, num_masks=0, about_masks="none"
     )
 
 
-def find_dataset(path: Path, part: str) -> DataSet | None:
-    """Find the data set that `path` is the root of or lies in, below its `part`: `images` or `masks`."""
-    roots = [path] if (path / "images").is_dir() else []
-    roots += [parent.parent for parent in (path, *path.parents) if parent.name == part]
-    for root in roots:
-        try:
-            return open_dataset(root)
-        except InputError:
-            if root == path:
-                raise
-    return None
+def open_dataset_clip(dataset: DataSet, part: DataSetClip) -> Clip:
+    """Open one clip of a data set with its truth, its classes and its protocol.
 
-
-def _from_dataset(dataset: DataSet, folder: Path) -> Clip:
-    source = open_frames(folder)
-    samples = {
-        sample.image_path.stem: sample for sample in dataset.samples if sample.image_path.parent == folder
-    }
-    paths = {
-        index: samples[name].mask_path
-        for index, name in enumerate(source.frame_names)
-        if name in samples and samples[name].mask_path is not None
-    }
-    files = MaskFiles({i: p for i, p in paths.items() if p is not None}, dataset.layout.to_class_ids)
-    about = f"{len(files.paths)} masks of data set '{dataset.layout.name}'"
+    Raises
+    ------
+    InputError
+        If a frame cannot be read.
+    """
+    samples = part.samples
+    if samples[0].frame_index is None:
+        source: FrameSource = DataSetFrames(dataset, samples, part.path)
+        indexed = dict(enumerate(samples))
+    else:
+        source = open_frames(part.path)  # all frames of the video, though few of them have a mask
+        indexed = {sample.frame_index: sample for sample in samples if sample.frame_index is not None}
+    truth = SampleMasks(dataset, {i: sample for i, sample in indexed.items() if sample.mask_path is not None})
     return Clip(
-        source, dataset.scheme, named=True, truth=files, num_masks=len(files.paths), about_masks=about
+        source,
+        dataset.scheme,
+        named=True,
+        truth=truth,
+        num_masks=len(truth.samples),
+        about_masks=f"{len(truth.samples)} masks of data set '{dataset.layout.name}'",
+        dataset=dataset,
+        part=part,
     )
+
+
+def find_dataset(path: Path, part: str, layout: str = "auto") -> DataSet | None:
+    """Find the data set that `path` is the root of or lies in, below its `part`: `images` or `masks`."""
+    if path.is_dir():
+        candidates = recognise(path) if layout == "auto" else ()
+        if candidates:
+            return open_dataset(path, candidates[0].name)
+        if layout != "auto" or (path / "images").is_dir():
+            return open_dataset(path, layout)
+    for parent in (path, *path.parents):
+        if parent.name == part:
+            try:
+                return open_dataset(parent.parent, layout)
+            except InputError:
+                continue
+    return None
 
 
 def _with_mask_folder(source: FrameSource, folder: Path, scheme: LabelScheme | None) -> Clip:

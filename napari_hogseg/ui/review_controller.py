@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from napari.viewer import Viewer
 
-    from napari_hogseg.data.scheme import LabelScheme
+    from napari_hogseg.data.layouts import DataSet
 
 _LOG = logging.getLogger(__name__)
 
@@ -132,7 +132,9 @@ class ReviewController(QObject):
 
     # --- clips ------------------------------------------------------------------------------------
 
-    def open(self, path: Path, masks: Path | None = None) -> None:
+    def open(
+        self, path: Path, masks: Path | None = None, *, layout: str = "auto", dataset: DataSet | None = None
+    ) -> None:
         """Open a clip in the background; the one on screen stays until the new one is there.
 
         Parameters
@@ -141,12 +143,17 @@ class ReviewController(QObject):
             Video, image folder or data set.
         masks : Path, optional
             Folder of masks.
+        layout : str
+            Layout of a data set: a name, a table's path, or 'auto'.
+        dataset : DataSet, optional
+            The data set that `path` is a clip of, where it is open already.
         """
         self._begin(f"Opening {path.name} ...")
         store = None if self.session is None else self.session.store
         scheme = None if self.model is None else self.model.predictor.scheme
+        opening = partial(open_clip, path, masks, scheme, layout=layout, dataset=dataset)
         self._clips.invalidate()
-        self._clips.request(path, partial(_open_after_saving, store, path, masks, scheme))
+        self._clips.request(path, partial(_open_after_saving, store, path, masks, opening))
 
     @on_gui_thread
     def _on_clip_opened(self, opened: tuple[Path, Path | None, Clip]) -> None:
@@ -388,7 +395,7 @@ class ReviewController(QObject):
 
 
 def _open_after_saving(
-    store: AnnotationStore | None, path: Path, masks: Path | None, scheme: LabelScheme | None
+    store: AnnotationStore | None, path: Path, masks: Path | None, opening: Callable[[], Clip]
 ) -> tuple[Path, Path | None, Clip]:
     """Open the next clip once the last one's corrections are durable; runs in a worker."""
     if store is not None and not store.flush():
@@ -397,7 +404,7 @@ def _open_after_saving(
             where=store.save_error,
             remedy="Mend that first; then open the other clip again.",
         )
-    return path, masks, open_clip(path, masks, scheme)
+    return path, masks, opening()
 
 
 def _swap_stores(
