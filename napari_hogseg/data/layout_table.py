@@ -97,10 +97,14 @@ class Tree(Row):
     )
     frames: str = Field(
         description="Regular expression that a frame's path fits, '/' between folders, from below "
-        "`roots` on. Named groups: `name`, `group` (patient, sequence or video; 'all' without it), and any of your own."
+        "`roots` on. Named groups: `name`, `group` (patient, sequence or video; 'all' without it), and any "
+        "of your own."
     )
     group: str = Field(default="{group}", description="Template of the group's name.")
-    sample: str = Field(default="{group}/{name}", description="Template of the sample's name.")
+    sample: str = Field(
+        default="{group}/{name}",
+        description="Template of the sample's name; its {group} is the finished one.",
+    )
     masks: tuple[str, ...] = Field(
         min_length=1,
         description="Templates of the mask's path; the first that is there is taken. Folders may hold '*'.",

@@ -266,11 +266,12 @@ def _with_mask(view: View, tree: Tree, fields: dict[str, str], folder: str, name
             )
         if paths:
             break
+    group = tree.group.format_map(fields)
     sample = Sample(
-        tree.sample.format_map(fields),
+        tree.sample.format_map({**fields, "group": group}),
         view.listing.path(folder, name),
         paths[0] if paths else None,
-        tree.group.format_map(fields),
+        group,
         tree=tree.name,
         layer_paths=paths if tree.layers else (),
     )
@@ -303,11 +304,12 @@ def _find_in_video(view: View, tree: Tree, fields: dict[str, str], folder: str, 
         ]
         for real, mask, digits in masks:
             named = {**fields, FRAME_FIELD: digits, "name": digits}
+            group = tree.group.format_map(named)
             sample = Sample(
-                tree.sample.format_map(named),
+                tree.sample.format_map({**named, "group": group}),
                 view.listing.path(folder, name),
                 view.listing.path(real, mask),
-                tree.group.format_map(named),
+                group,
                 frame_index=int(digits),
                 tree=tree.name,
             )
