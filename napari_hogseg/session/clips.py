@@ -108,7 +108,7 @@ class DataSetClip:
     path : Path
         The folder or the file.
     name : str
-        For people: the group, and the folder where a group has several.
+        For people: the group, and the path where a group has several.
     group : str
         Patient, sequence or video it belongs to.
     samples : tuple of Sample
@@ -147,10 +147,46 @@ def dataset_clips(dataset: DataSet) -> tuple[DataSetClip, ...]:
         place = sample.image_path if from_video else sample.image_path.parent
         members[sample.group, place].append(sample)
     of_group = Counter(group for group, _ in members)
+
+    def name(group: str, place: Path) -> str:
+        return group if of_group[group] == 1 else f"{group}: {_below(dataset.root, place)}"
+
     return tuple(
-        DataSetClip(place, group if of_group[group] == 1 else f"{group}: {place.name}", group, tuple(samples))
+        DataSetClip(place, name(group, place), group, tuple(samples))
         for (group, place), samples in members.items()
     )
+
+
+def _below(root: Path, place: Path) -> str:
+    try:
+        return place.relative_to(root).as_posix()
+    except ValueError:  # reached through a link
+        return place.name
+
+
+def describe_dataset(dataset: DataSet) -> str:
+    """Say in two sentences what was recognised: layout, classes, frames, protocol."""
+    layout = dataset.layout
+    title = (
+        f"Folders with {SCHEME_FILE}, '{layout.scheme.name}'" if layout.table is None else layout.table.title
+    )
+    num_masks = sum(sample.mask_path is not None for sample in dataset.samples)
+    groups = "1 video" if len(dataset.groups) == 1 else f"{len(dataset.groups)} videos"
+    return (
+        f"{title}: {layout.scheme.num_classes} classes, {len(dataset.samples)} frames in {groups}, "
+        f"{num_masks} masks. Scored by {layout.protocol}."
+    )
+
+
+def part_of_group(dataset: DataSet, group: str) -> str:
+    """Name the part of the official split a group belongs to; empty where none is published by groups."""
+    official = dataset.layout.splits.get("official")
+    if official is None or official.lists:
+        return ""
+    for part in ("val", "test"):
+        if group in getattr(official, part):
+            return part
+    return "train" if not official.train or group in official.train else ""
 
 
 def open_clip(
