@@ -39,7 +39,7 @@ EVENTS_FILE = "events.jsonl"
 
 @dataclass(frozen=True)
 class OpenedData:
-    """A data set and its split, with the configuration's groups written out."""
+    """A data set and its split, with the configuration's groups written out unless it names a split."""
 
     dataset: DataSet
     split: Split
@@ -50,9 +50,9 @@ def open_data(config: RunConfig) -> OpenedData:
     """Open the data set a configuration names and divide it."""
     data = config.data
     dataset = open_dataset(data.root, data.layout)
-    split = split_samples(dataset, data.train, data.val, data.test)
-    groups = tuple(dict.fromkeys(sample.group for sample in split.train))
-    resolved = data.model_copy(update={"train": groups, "layout": dataset.layout.name})
+    split = split_samples(dataset, data.train, data.val, data.test, split=data.split)
+    groups = () if data.split else tuple(dict.fromkeys(sample.group for sample in split.train))
+    resolved = data.model_copy(update={"train": groups, "layout": dataset.layout.reference})
     return OpenedData(dataset, split, config.model_copy(update={"data": resolved}))
 
 
@@ -85,6 +85,8 @@ def assemble(
     set_threads(config.train.num_threads)
     opened = open_data(config)
     config, split = opened.config, opened.split
+    if split.caution:
+        warn(f"Split '{config.data.split}': {split.caution}")
     spec = ModelSpec(model=config.model, hog=config.hog, scheme=opened.dataset.scheme, data=config.data)
     device = choose_device(config.train.device)
     torch.manual_seed(config.train.seed)

@@ -206,4 +206,4 @@ def _samples_of(dataset: DataSet, predictor: Predictor, part: str) -> tuple[Samp
     if part not in PARTS:
         return select_frames(dataset, part)
     data = predictor.spec.data
-    return split_samples(dataset, data.train, data.val, data.test).part(part)
+    return split_samples(dataset, data.train, data.val, data.test, split=data.split).part(part)

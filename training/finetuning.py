@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_hogseg.data.layouts import DataSet, Sample, open_dataset
+from napari_hogseg.data.splits import split_samples
 from napari_hogseg.data.torch_data import FrameDataset, Source, Stream
 from napari_hogseg.inference.predictor import choose_device
 from napari_hogseg.io.errors import InputError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from napari_hogseg.runs.config import FineTuneConfig
+    from napari_hogseg.runs.config import DataConfig, FineTuneConfig
 
 MAX_GUARD_FRAMES = 24
 """Old frames scored for forgetting: enough to see a fall, few enough not to eat the time budget."""
@@ -129,21 +130,31 @@ def _replayed(
     trained_on = spec.data
     for root in (source.replay_data, source.data, Path(trained_on.root) if trained_on.root else None):
         dataset = _open_quietly(root, trained_on.layout)
-        if dataset is None or not set(trained_on.train) <= set(dataset.groups):
+        if dataset is None:
             continue
         own = {sample.image_path.resolve() for sample in corrected}
         samples = tuple(
             sample
-            for sample in dataset.in_groups(trained_on.train)
+            for sample in _trained_on(dataset, trained_on)
             if sample.mask_path is not None and sample.image_path.resolve() not in own
         )
-        if samples and trained_on.train:
+        if samples:
             return Source(dataset, samples)
     warn(
         "The model's training frames are not here, so none are replayed: it may forget what it knew. "
         "Name their data set as replay data (--replay-data)."
     )
     return None
+
+
+def _trained_on(dataset: DataSet, data: DataConfig) -> tuple[Sample, ...]:
+    """Training frames of a configuration in a data set; none where that set does not hold them all."""
+    try:
+        if data.split:
+            return split_samples(dataset, split=data.split).train
+        return dataset.in_groups(data.train)
+    except InputError:
+        return ()
 
 
 def _open_quietly(root: Path | None, layout: str) -> DataSet | None:

@@ -201,6 +201,9 @@ class LayoutTable(Row):
     same_recording: tuple[tuple[str, ...], ...] = Field(
         default=(), description="Groups cut from one recording: a split between them leaks."
     )
+    test_only: tuple[str, ...] = Field(
+        default=(), description="Groups never trained or validated on, by the set's own rules."
+    )
     recognised_by: str = Field(
         default="",
         description="Regular expression every frame's path must hold for 'auto' to take the table.",

@@ -1,19 +1,23 @@
-"""Dividing a data set's groups into train, val and test, with leakage refused."""
+"""Dividing a data set into train, val and test, by groups or by a published split, with leakage refused."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from napari_hogseg.data.tree_scan import find_files, list_files
 from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
+from napari_hogseg.io.images import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
+    from napari_hogseg.data.layout_table import SplitRow
     from napari_hogseg.data.layouts import DataSet, Sample
 
 PARTS = ("train", "val", "test")
@@ -25,11 +29,18 @@ class LeakageError(InputError):
 
 @dataclass(frozen=True)
 class Split:
-    """The samples of each part; only samples that have a mask."""
+    """The samples of each part; only samples that have a mask.
+
+    Attributes
+    ----------
+    caution : str
+        What a person should know about a published split; empty where there is nothing.
+    """
 
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    caution: str = ""
 
     def part(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of 'train', 'val' or 'test'."""
@@ -40,15 +51,23 @@ class Split:
 
 
 def split_samples(
-    dataset: DataSet, train: Sequence[str] = (), val: Sequence[str] = (), test: Sequence[str] = ()
+    dataset: DataSet,
+    train: Sequence[str] = (),
+    val: Sequence[str] = (),
+    test: Sequence[str] = (),
+    *,
+    split: str = "",
 ) -> Split:
-    """Divide by group.
+    """Divide by group, or as published.
 
     Parameters
     ----------
     dataset : DataSet
     train, val, test : sequence of str
-        Group names. Empty `train`: every group that the other two do not name.
+        Group names. Empty `train`: every group that the other two do not name, but for those that the
+        layout keeps for the test.
+    split : str
+        Instead of groups: a split of the data set's layout, such as 'official' or 'fold-0'.
 
     Returns
     -------
@@ -59,15 +78,64 @@ def split_samples(
     LeakageError
         If a group, two groups of one recording, or byte-equal image files stand in two parts.
     InputError
-        If a name is no group, or nothing is left to train on.
+        If a name is no group, nothing is left to train on, or the data set is not whole enough for a
+        published split.
     """
-    held_out = {*val, *test}
+    if not split:
+        return _by_groups(dataset, train, val, test)
+    row = _find_split(dataset, split)
+    if row.lists:
+        return _by_lists(dataset, row)
+    _refuse_missing(dataset, split, row)
+    here = {part: tuple(name for name in getattr(row, part) if name in dataset.groups) for part in PARTS}
+    divided = _by_groups(dataset, **here, shares_recordings=row.shares_recordings)
+    return replace(divided, caution=row.caution)
+
+
+def _find_split(dataset: DataSet, name: str) -> SplitRow:
+    row = dataset.layout.splits.get(name)
+    if row is None:
+        known = ", ".join(dataset.layout.splits)
+        raise InputError(
+            f"Layout '{dataset.layout.name}' has no split '{name}'",
+            where="data.split",
+            remedy=f"It has: {known}." if known else "It has none: name groups in data.val and data.test.",
+        )
+    return row
+
+
+def _refuse_missing(dataset: DataSet, name: str, row: SplitRow) -> None:
+    """Refuse a published split on part of its data: the score would go by its name without being it."""
+    needed = [group for part in PARTS if part not in row.optional for group in getattr(row, part)]
+    missing = [group for group in needed if group not in dataset.groups]
+    if missing:
+        raise InputError(
+            f"Split '{name}' needs groups that are not here: {', '.join(missing)}",
+            where=dataset.root,
+            remedy="Complete the data set, or name groups you have in data.train, data.val, data.test.",
+        )
+
+
+def _by_groups(
+    dataset: DataSet,
+    train: Sequence[str],
+    val: Sequence[str],
+    test: Sequence[str],
+    *,
+    shares_recordings: bool = False,
+) -> Split:
+    table = dataset.layout.table
+    kept_apart = () if table is None else table.test_only
+    _refuse_training_on(kept_apart, (*train, *val), dataset)
+    held_out = {*val, *test, *kept_apart}
     groups = {
         "train": tuple(train) or tuple(name for name in dataset.groups if name not in held_out),
         "val": tuple(val),
         "test": tuple(test),
     }
     _refuse_shared_groups(dataset, groups)
+    if not shares_recordings:
+        _refuse_shared_recordings(dataset, groups)
     parts = {
         name: tuple(sample for sample in dataset.in_groups(names) if sample.mask_path is not None)
         for name, names in groups.items()
@@ -82,11 +150,81 @@ def split_samples(
     return Split(**parts)
 
 
+def _by_lists(dataset: DataSet, row: SplitRow) -> Split:
+    """Divide by text files that name a frame a line; frames in none of them are left out."""
+    by_name = _by_name(dataset)
+    parts: dict[str, tuple[Sample, ...]] = {part: () for part in PARTS}
+    taken: dict[str, str] = {}
+    for part, file in row.lists.items():
+        path = _find_list(dataset, file)
+        samples = tuple(by_name[name] for name in _read_list(path, by_name.keys()))
+        for sample in samples:
+            if taken.setdefault(sample.sample_id, part) != part:
+                raise LeakageError(
+                    f"{sample.sample_id} stands in both {taken[sample.sample_id]} and {part}", where=path
+                )
+        parts[part] = tuple(sample for sample in samples if sample.mask_path is not None)
+    _refuse_copies(parts)
+    return replace(Split(**parts), caution=row.caution)
+
+
+def _by_name(dataset: DataSet) -> dict[str, Sample]:
+    """Find samples by their whole name, or by its last part where no other sample has that."""
+    last = Counter(PurePosixPath(sample.sample_id).name for sample in dataset.samples)
+    short = ((PurePosixPath(sample.sample_id).name, sample) for sample in dataset.samples)
+    return {
+        **{name: sample for name, sample in short if last[name] == 1},
+        **{sample.sample_id: sample for sample in dataset.samples},
+    }
+
+
+def _find_list(dataset: DataSet, name: str) -> Path:
+    table = dataset.layout.table
+    found = [] if table is None else find_files(list_files(dataset.root), table, name)
+    if not found:
+        raise InputError(f"The split's list {name} is missing", where=dataset.root, remedy="Copy it there.")
+    return found[0]
+
+
+def _read_list(path: Path, known: Collection[str]) -> list[str]:
+    """Read the names of a list, without the suffixes some copies give them."""
+    lines = (line.strip() for line in path.read_text("utf-8-sig").splitlines())
+    names = [_without_suffix(line.replace("\\", "/")) for line in lines if line]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} frames of the list are not here, such as {', '.join(unknown[:5])}",
+            where=path,
+            remedy="Complete the data set.",
+        )
+    return list(dict.fromkeys(names))
+
+
+def _without_suffix(name: str) -> str:
+    path = PurePosixPath(name)
+    return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else name
+
+
+def _refuse_training_on(kept_apart: Sequence[str], groups: Sequence[str], dataset: DataSet) -> None:
+    """Refuse to train or select a model on what the data set's own rules keep for the test."""
+    shared = sorted(set(kept_apart) & set(groups))
+    if shared:
+        raise LeakageError(
+            f"{', '.join(shared)} may only be tested on, by the rules of '{dataset.layout.name}'",
+            where=dataset.root,
+            remedy="Train and validate on other groups.",
+        )
+
+
 def _refuse_shared_groups(dataset: DataSet, groups: dict[str, tuple[str, ...]]) -> None:
     for (name, members), (other, others) in combinations(groups.items(), 2):
         shared = sorted(set(members) & set(others))
         if shared:
             raise LeakageError(f"{', '.join(shared)} stand in both {name} and {other}", where=dataset.root)
+
+
+def _refuse_shared_recordings(dataset: DataSet, groups: dict[str, tuple[str, ...]]) -> None:
+    for (name, members), (other, others) in combinations(groups.items(), 2):
         for recording in dataset.layout.same_recording:
             here, there = recording & set(members), recording & set(others)
             if here and there:

@@ -34,7 +34,15 @@ class DataConfig(Section):
     """Which frames: a layout and the groups (patients, sequences, videos) of each part."""
 
     root: str = Field(default="", description="Folder of the data set; --data sets it.")
-    layout: str = Field(default="auto", description="Data-set layout; 'auto' recognises it from the folder.")
+    layout: str = Field(
+        default="auto",
+        description="Data-set layout, or the .toml file of your own; 'auto' recognises it from the folder.",
+    )
+    split: str = Field(
+        default="",
+        pattern=r"^[a-z0-9-]*$",
+        description="A published split of the layout, such as 'official' or 'fold-0', instead of groups.",
+    )
     train: tuple[str, ...] = Field(
         default=(), description="Groups to train on; empty: all that no other part names."
     )
@@ -45,6 +53,10 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _no_leak(self) -> Self:
+        if self.split and (self.train or self.val or self.test):
+            raise ValueError(
+                "'split' and groups in train, val or test exclude each other: leave one of them out"
+            )
         parts = {"train": self.train, "val": self.val, "test": self.test}
         for name, groups in parts.items():
             for other, others in parts.items():
