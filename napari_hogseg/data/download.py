@@ -193,13 +193,12 @@ class _Fetcher:
             urls={self._names[file.path]: base_url + file.source for file in files},
             retry_if_failed=num_retries,
         )
-        self._downloader = pooch.HTTPDownloader(timeout=TIMEOUT_S)
 
     def fetch(self, file: RemoteFile) -> Path:
         """Fetch one file; InputError names it and says what to do."""
         url = self._base_url + file.source
         try:
-            path = Path(self._pooch.fetch(self._names[file.path], downloader=self._downloader))
+            path = Path(self._pooch.fetch(self._names[file.path], downloader=_transfer))
         except requests.HTTPError as error:
             status = "no answer" if error.response is None else error.response.status_code
             raise InputError(
@@ -218,6 +217,17 @@ class _Fetcher:
         if file.sha256 is None and not file.accepts(path):
             raise _wrong_file(file, url)
         return path
+
+
+def _transfer(url: str, partial: str, _pooch: object) -> None:
+    """Write what a URL answers to a file. pooch's own way leaves the connection of a failed one open."""
+    with (
+        requests.get(url, timeout=TIMEOUT_S, stream=True) as response,
+        Path(partial).open("wb") as file,
+    ):
+        response.raise_for_status()
+        for chunk in response.iter_content(atomic.CHUNK_BYTES):
+            file.write(chunk)
 
 
 def _wrong_file(file: RemoteFile, url: str) -> InputError:
