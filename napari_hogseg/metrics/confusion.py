@@ -96,12 +96,12 @@ def confusion_matrix(
         sign of a wrong file or a wrong number of classes.
     """
     check_same_shape(prediction, truth)
-    classes = _class_range(num_classes, ignore)
+    classes = class_range(num_classes, ignore)
     # One histogram over all 256 x 256 pairs: no masking of pixels, and values are checked on the table.
-    pairs = (_as_uint8(truth, "truth").astype(np.uint16) << 8) | _as_uint8(prediction, "prediction")
+    pairs = (as_uint8(truth, "truth").astype(np.uint16) << 8) | as_uint8(prediction, "prediction")
     table = np.bincount(pairs.ravel(), minlength=_VALUES**2).reshape(_VALUES, _VALUES)
-    _check_values(table.sum(axis=1), num_classes, ignore, "truth")
-    _check_values(table.sum(axis=0), num_classes, ignore, "prediction")
+    check_values(table.sum(axis=1), num_classes, ignore, "truth")
+    check_values(table.sum(axis=0), num_classes, ignore, "prediction")
     missing = table[classes, ignore]
     if unanswered == "count":
         return np.column_stack([table[classes, classes], missing])
@@ -159,7 +159,8 @@ def _totals(matrix: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.
     return counts.diagonal(), counts.sum(axis=1), counts[:, :num_classes].sum(axis=0)
 
 
-def _class_range(num_classes: int, ignore: int) -> slice:
+def class_range(num_classes: int, ignore: int) -> slice:
+    """Slice of the class ids; refuses numbers that a uint8 mask cannot hold."""
     if not 0 < num_classes < _VALUES or not num_classes <= ignore < _VALUES:
         raise InputError(
             "classes and the ignore value do not fit into one uint8 mask",
@@ -169,7 +170,8 @@ def _class_range(num_classes: int, ignore: int) -> slice:
     return slice(0, num_classes)
 
 
-def _as_uint8(mask: NDArray[np.integer], name: str) -> NDArray[np.uint8]:
+def as_uint8(mask: NDArray[np.integer], name: str) -> NDArray[np.uint8]:
+    """Bring the ids to uint8; refuse ids that do not fit."""
     if mask.dtype == np.uint8:
         return cast("NDArray[np.uint8]", mask)
     if mask.size and (mask.min() < 0 or mask.max() >= _VALUES):
@@ -177,7 +179,8 @@ def _as_uint8(mask: NDArray[np.integer], name: str) -> NDArray[np.uint8]:
     return mask.astype(np.uint8)
 
 
-def _check_values(counts: NDArray[np.int64], num_classes: int, ignore: int, name: str) -> None:
+def check_values(counts: NDArray[np.integer], num_classes: int, ignore: int, name: str) -> None:
+    """Refuse a mask whose pixel counts, (256,) by value, hold one that is neither a class nor `ignore`."""
     foreign = np.flatnonzero(counts)
     foreign = foreign[(foreign >= num_classes) & (foreign != ignore)]
     if foreign.size:
