@@ -27,6 +27,9 @@ LAYOUT_FILE = "layout.toml"
 """A table of this name in a data set's root says how that data set lies."""
 
 TABLES_FOLDER = Path(__file__).with_name("layout_tables")
+MAX_LAYERED = 254
+"""Classes of a set with layers: one value of a byte means ignore, one 'nothing here'."""
+
 RESERVED_NAMES = frozenset({"auto", "folders"})
 FRAME_FIELD = "frame"
 """Template field that stands for the digits of a video's frame number."""
@@ -221,12 +224,17 @@ class LayoutTable(Row):
         for values in (mapping for tree in self.trees for mapping in _mappings(tree)):
             if not set(values) <= known:
                 raise ValueError(f"values name {sorted(set(values) - known)}, which are no classes")
+        if len(self.classes) > MAX_LAYERED and any(tree.layers for tree in self.trees):
+            raise ValueError(f"layers take at most {MAX_LAYERED} classes")
         names = [tree.name for tree in self.trees]
         if len(set(names)) != len(names):
             raise ValueError("two trees share one name")
         if not all(re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) for name in self.splits):
             raise ValueError("a split's name holds small letters, digits and '-'")
-        re.compile(self.recognised_by)
+        try:
+            re.compile(self.recognised_by)
+        except re.error as error:
+            raise ValueError(f"recognised_by is no regular expression: {error}") from error
         return self
 
     @property

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_hogseg.data.layout_table import MAX_LAYERED
 from napari_hogseg.data.scheme import IGNORE
 from napari_hogseg.io import images
 from napari_hogseg.io.errors import InputError
@@ -166,8 +167,8 @@ def _numbers(value: Value) -> Iterator[int]:
         yield value
 
 
-UNPAINTED = 254
-"""Stand-in inside a layer for 'nothing here'; 254 is above the classes any layered set has."""
+UNPAINTED = MAX_LAYERED
+"""Stand-in inside a layer for 'nothing here': the first id above all that a set with layers may have."""
 
 
 @dataclass(frozen=True)

@@ -147,13 +147,13 @@ def _by_groups(
             remedy=f"Groups here: {', '.join(dataset.groups)}. Name others in data.train.",
         )
     _refuse_copies(parts)
-    return Split(**parts)
+    return Split(parts["train"], parts["val"], parts["test"])
 
 
 def _by_lists(dataset: DataSet, row: SplitRow) -> Split:
     """Divide by text files that name a frame a line; frames in none of them are left out."""
     by_name = _by_name(dataset)
-    parts: dict[str, tuple[Sample, ...]] = {part: () for part in PARTS}
+    parts: dict[str, tuple[Sample, ...]] = dict.fromkeys(PARTS, ())
     taken: dict[str, str] = {}
     for part, file in row.lists.items():
         path = _find_list(dataset, file)
@@ -165,7 +165,7 @@ def _by_lists(dataset: DataSet, row: SplitRow) -> Split:
                 )
         parts[part] = tuple(sample for sample in samples if sample.mask_path is not None)
     _refuse_copies(parts)
-    return replace(Split(**parts), caution=row.caution)
+    return Split(parts["train"], parts["val"], parts["test"], caution=row.caution)
 
 
 def _by_name(dataset: DataSet) -> dict[str, Sample]:

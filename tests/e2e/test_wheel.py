@@ -67,6 +67,7 @@ def test_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     assert in_tree - names == set()
     for required in ("napari_hogseg/napari.yaml", *(f"{package}/py.typed" for package in PACKAGES)):
         assert required in names
+    assert "napari_hogseg/data/layout_tables/cadis-task2.toml" in names
     assert any(name.startswith("training/recipes/") and name.endswith(".toml") for name in names)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     strangers = {name.split("/")[0] for name in names} - set(PACKAGES)

@@ -15,6 +15,25 @@ from tests.unit.data.trees import write_tree
 if TYPE_CHECKING:
     from pathlib import Path
 
+LISTED = """
+name = "listed"
+title = "A set divided by lists of frames"
+classes = [
+    { name = "background", color = [0, 0, 0] },
+    { name = "tool", color = [255, 200, 0] },
+    { name = "tissue", color = [200, 0, 60] },
+]
+ignore_values = [255]
+
+[[trees]]
+frames = 'images/(?P<group>[a-z])/(?P<name>\\w+)\\.png'
+masks = ["masks/{group}/{name}.png"]
+
+[splits.official.lists]
+train = "train.txt"
+test = "test.txt"
+"""
+
 
 def test_groups_stay_whole(tmp_path: Path) -> None:
     dataset = open_dataset(write_tree(tmp_path, {"a": 3, "b": 2, "c": 1}))
@@ -53,6 +72,37 @@ def test_nothing_left_to_train_on(tmp_path: Path) -> None:
     dataset = open_dataset(write_tree(tmp_path, {"a": 1}))
     with pytest.raises(InputError, match="No training frame"):
         split_samples(dataset, val=["a"])
+
+
+def test_a_split_that_is_not_published(tmp_path: Path) -> None:
+    dataset = open_dataset(write_tree(tmp_path, {"a": 1}))
+    with pytest.raises(InputError, match=r"has no split 'official'.*It has none"):
+        split_samples(dataset, split="official")
+
+
+def test_a_list_may_not_name_frames_by_what_several_share(tmp_path: Path) -> None:
+    """frame_0 of which group? Such a line is an error, not the last group's frame."""
+    root = write_tree(tmp_path, {"a": 2, "b": 2})
+    (root / "dataset.toml").unlink()
+    (root / "layout.toml").write_text(LISTED, "utf-8")
+    (root / "train.txt").write_text("a/frame_0\nb/frame_0.png\n", "utf-8")
+    (root / "test.txt").write_text("a/frame_1\n", "utf-8")
+    split = split_samples(open_dataset(root), split="official")
+    assert [sample.sample_id for sample in split.train] == ["a/frame_0", "b/frame_0"]
+    (root / "test.txt").write_text("frame_1\n", "utf-8")
+    with pytest.raises(InputError, match="1 frames of the list are not here, such as frame_1"):
+        split_samples(open_dataset(root), split="official")
+
+
+def test_the_same_picture_on_both_sides_of_a_list(tmp_path: Path) -> None:
+    root = write_tree(tmp_path, {"a": 2})
+    (root / "dataset.toml").unlink()
+    shutil.copy(root / "images/a/frame_0.png", root / "images/a/frame_1.png")
+    (root / "layout.toml").write_text(LISTED, "utf-8")
+    (root / "train.txt").write_text("frame_0", "utf-8")
+    (root / "test.txt").write_text("frame_1", "utf-8")
+    with pytest.raises(LeakageError, match="same picture"):
+        split_samples(open_dataset(root), split="official")
 
 
 def test_unknown_part(tmp_path: Path) -> None:
