@@ -11,16 +11,19 @@ from napari_hogseg.metrics.confusion import (
 )
 from napari_hogseg.metrics.error_map import CORRECT, MISSED, SPURIOUS, boundary_errors
 from napari_hogseg.metrics.per_image import paper_per_image_miou
+from napari_hogseg.metrics.surfaces import BoundaryScores, boundary_scores
 
 __all__ = [
     "CORRECT",
     "MISSED",
     "SPURIOUS",
+    "BoundaryScores",
     "ClassScores",
     "DiceScores",
     "IouScores",
     "boundary_errors",
     "boundary_iou",
+    "boundary_scores",
     "confusion_matrix",
     "dice_scores",
     "iou_scores",

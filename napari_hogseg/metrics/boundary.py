@@ -1,7 +1,8 @@
 """Boundary scores of one class in one frame: Boundary IoU and surface Dice, both in pixels.
 
 A boundary score says nothing without its definition: the distance, whether the frame edge is a boundary, and
-what an empty mask scores. Each function states all three. Colouring the errors is `error_map`'s.
+what an empty mask scores. Each function states all three. All classes of a frame at once, and more scores,
+are `surfaces`'; colouring the errors is `error_map`'s.
 
 Void: pixels whose truth is `ignore` are taken out of both masks before anything is measured. Both masks then
 end where void begins, so a boundary that the annotator left open counts as right, wherever in the void it
@@ -105,9 +106,9 @@ def surface_dice(
     tolerance_px : float
         Largest Euclidean distance between pixel centres that is still right, in pixels.
     frame_edge : {"counted", "ignored"}
-        "counted": what lies beyond the frame, and void, is outside of the mask, so a mask that is cut off by
-        them has an edge there (MONAI's way). "ignored": only a neighbour that is inside the frame and not
-        void makes an edge. An organ that is cut off on three sides by the frame scores high with "counted"
+        "counted": what lies beyond the frame is outside of the mask, so a mask that is cut off by it has an
+        edge there (MONAI's way). "ignored": only a neighbour inside the frame makes an edge. Void is outside
+        with either. An organ that is cut off on three sides by the frame scores high with "counted"
         however wrong its one free side is.
     ignore : int
         Void value of the truth.

@@ -179,7 +179,7 @@ def as_uint8(mask: NDArray[np.integer], name: str) -> NDArray[np.uint8]:
     return mask.astype(np.uint8)
 
 
-def check_values(counts: NDArray[np.integer], num_classes: int, ignore: int, name: str) -> None:
+def check_values(counts: NDArray[np.integer | np.bool_], num_classes: int, ignore: int, name: str) -> None:
     """Refuse a mask whose pixel counts, (256,) by value, hold one that is neither a class nor `ignore`."""
     foreign = np.flatnonzero(counts)
     foreign = foreign[(foreign >= num_classes) & (foreign != ignore)]

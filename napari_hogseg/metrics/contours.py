@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
+from napari_hogseg.metrics.label_scans import edge_positions, mixed_positions, sort_corners
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_hogseg.metrics.distances import Points
-
-    Labels = NDArray[np.uint8]
+    from napari_hogseg.metrics.label_scans import Labels
 
 FrameEdge = Literal["counted", "ignored"]
 
@@ -82,10 +83,7 @@ def edge_pixels(bordered: Labels, num_classes: int) -> ClassPoints:
     num_classes : int
         Labels from here on have no boundary of their own, but end the classes'.
     """
-    across, down = _differences(bordered)
-    edges = across[1:-1, :-1] | across[1:-1, 1:] | down[:-1, 1:-1] | down[1:, 1:-1]
-    positions = np.flatnonzero(edges)
-    rows, cols = np.divmod(positions, edges.shape[1])
+    rows, cols = np.divmod(edge_positions(bordered), bordered.shape[1] - 2)
     labels = bordered[rows + 1, cols + 1]
     # Stable, and positions ascend: within a class they stay in the order of rows and columns.
     order = np.argsort(labels, kind="stable")
@@ -101,17 +99,10 @@ def contour_corners(bordered: Labels, num_classes: int) -> ClassPoints:
     bordered, num_classes
         As in `edge_pixels`. Row and column 0 are the frame's upper left corner.
     """
-    across, down = _differences(bordered)
-    mixed = across[:-1] | across[1:] | down[:, :-1]
-    corners = np.flatnonzero(mixed)
-    rows, cols = np.divmod(corners, mixed.shape[1])
-    quads = [bordered[rows + below, cols + right] for below in (0, 1) for right in (0, 1)]
-    # One number per class and corner, which sorts by class and position and carries the neighbourhood along.
-    keys = [_class_keys(quads, k, corners, num_classes) for k in range(4)]
-    keys_sorted = np.sort(np.concatenate(keys))
-    rows, cols = np.divmod((keys_sorted >> 4) & ((1 << 44) - 1), mixed.shape[1])
-    starts = np.searchsorted(keys_sorted, np.arange(num_classes + 1) << 48)
-    return ClassPoints(rows, cols, _CONTOUR_LENGTHS[keys_sorted & 15], starts)
+    corners = mixed_positions(bordered)
+    positions, pixels, starts = sort_corners(bordered, corners, num_classes)
+    rows, cols = np.divmod(positions, bordered.shape[1] - 1)
+    return ClassPoints(rows, cols, _CONTOUR_LENGTHS[pixels], starts)
 
 
 def half_pixel_contours(bordered: Labels, num_classes: int) -> ClassPoints:
@@ -125,7 +116,7 @@ def half_pixel_contours(bordered: Labels, num_classes: int) -> ClassPoints:
     return replace(corners, lengths=np.ones(corners.lengths.size))
 
 
-def inner_bands(labels: Labels, band_px: int, frame_edge: FrameEdge) -> NDArray[np.bool_]:
+def inner_bands(labels: Labels, band_px: int, frame_edge: FrameEdge) -> Labels:
     """Pixels within a chessboard distance of a pixel of another label: the inner bands of all classes.
 
     Parameters
@@ -136,31 +127,17 @@ def inner_bands(labels: Labels, band_px: int, frame_edge: FrameEdge) -> NDArray[
         Width of the band, at least 1.
     frame_edge : {"counted", "ignored"}
         Whether what is beyond the frame is another label.
+
+    Returns
+    -------
+    (H, W) uint8 array
+        Not 0 in the bands.
     """
     # A window that holds one label only has no difference between its largest and its smallest. At the frame
     # the window is cut off: that ignores the edge.
     window = np.ones((2 * band_px + 1,) * 2, np.uint8)
-    bands = np.asarray(cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, window), np.uint8) != 0
+    bands = np.asarray(cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, window), np.uint8)
     if frame_edge == "counted":
-        bands[:band_px] = bands[-band_px:] = True
-        bands[:, :band_px] = bands[:, -band_px:] = True
+        bands[:band_px] = bands[-band_px:] = 1
+        bands[:, :band_px] = bands[:, -band_px:] = 1
     return bands
-
-
-def _differences(bordered: Labels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether each pixel differs from the next to its right, and from the next below."""
-    return bordered[:, 1:] != bordered[:, :-1], bordered[1:] != bordered[:-1]
-
-
-def _class_keys(
-    quads: list[Labels], k: int, corners: NDArray[np.intp], num_classes: int
-) -> NDArray[np.int64]:
-    """Keys of the corners whose pixel `k` is of a class that none of the pixels before it is."""
-    labels = quads[k]
-    new = labels < num_classes
-    for earlier in quads[:k]:
-        new &= labels != earlier
-    code = np.zeros(np.count_nonzero(new), np.int64)
-    for i, other in enumerate(quads):
-        code |= (other[new] == labels[new]).astype(np.int64) << i
-    return (labels[new].astype(np.int64) << 48) | (corners[new] << 4) | code
