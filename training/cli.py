@@ -21,7 +21,7 @@ from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.checkpoint import export_model
 from napari_hogseg.runs.config import FineTuneConfig, parse_section
-from training import commands, reporting
+from training import commands, data_commands, reporting
 from training.exits import ExitCode, classify
 from training.finetuning import FineTuneInput
 from training.recipes import load_recipe, recipe_names
@@ -36,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(data_commands.app)
 
 DataOption = Annotated[Path, typer.Option("--data", help="Data-set folder.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
