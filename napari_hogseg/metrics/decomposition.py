@@ -6,29 +6,30 @@ searches behind it are `regions`'. Which boundaries are found is another questio
 The definition, for one class, with TP, FP, FN and TN as in a confusion matrix of class and not class:
 
 segment
-    A pixel of an 8-connected region of the predicted class that holds no TP: the object is not there. For FN, a
-    region of the true class that holds no TP: the object is overlooked.
+    A pixel of an 8-connected region of the predicted class that holds no TP: the object is not there. For FN,
+    a region of the true class that holds no TP: the object is overlooked.
 extent
     A pixel of a region that does hold a TP: the object is found, its extent is wrong.
 boundary
-    Of all wrong pixels, those along a boundary that is only displaced. Core pixels have a TP and a TN within
-    `boundary_px`. To them are added the pixels of the same error within `boundary_px` of a core pixel. Of what
-    results, each 8-connected piece stays that touches both a TP and a TN (8 neighbours); a piece that lies
-    between a TP and nothing, as deep in an object, goes back to extent or segment.
+    Whatever the region, the wrong pixels along a boundary that is only displaced. Core pixels have a TP and a
+    TN within `boundary_px`. The pixels of the same error within `boundary_px` of a core pixel are added. Of
+    what results, each 8-connected piece stays that touches both a TP and a TN (8 neighbours): it fills the
+    gap between the two boundaries. The other pieces go back to extent or segment.
 
 Each wrong pixel is an FN of its true class and an FP of its predicted class, and gets one type as either.
 
 Decisions, where more than one reading is possible:
 
-- Distance is Euclidean, between pixel centres, and at most `boundary_px`. The authors' published evaluation
-  rounds each distance to whole pixels first: ``boundary_px=d + 0.5`` is its width ``d``. (Its default is 1 % of
-  the frame's diagonal.)
+- Distance is Euclidean, between pixel centres, and at most `boundary_px`. The evaluation that the authors
+  published rounds each distance to whole pixels first: ``boundary_px=d + 0.5`` is its width ``d``. (Its
+  default is 1 % of the frame's diagonal.)
 - The frame's end is neither TP nor TN: no boundary.
 - Void (truth `ignore`) is never counted. It belongs to no class in the truth, while a prediction there stays
-  what it is, so that it carries a region or a boundary across the void. With both masks cut out, every error
-  beyond a strip of void, which annotators leave between most structures, would be cut off from the object that
-  it belongs to, and a prediction two pixels too wide would read as spurious objects. What is predicted on void
-  can thus change an error's type, never the number of errors.
+  what it is, so that it carries a region or a boundary across the void; that is how the published evaluation
+  treats it. With both masks cut out, as for boundary scores, every error beyond a strip of void, which
+  annotators leave between most structures, would be cut off from the object that it belongs to: a prediction
+  moved by two pixels would read as an invented object. What is predicted on void can thus change an error's
+  type, never the number of errors.
 - A prediction of `ignore` on a labelled pixel belongs to no class: an FN of the true class, an FP of none.
 """
 
@@ -41,7 +42,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
-from napari_hogseg.features.compiling import frozen_view
+from napari_hogseg.features.compiling import compiled, frozen_view
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics import regions
 from napari_hogseg.metrics.confusion import as_uint8, check_same_shape, confusion_matrix
@@ -49,7 +50,7 @@ from napari_hogseg.metrics.confusion import as_uint8, check_same_shape, confusio
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_hogseg.metrics.regions import Labels
+    from napari_hogseg.metrics.regions import Labels, Regions
 
 _BOUNDARY, _EXTENT, _SEGMENT = 1, 2, 3
 _NUM_TYPES = 3
@@ -90,7 +91,7 @@ class ErrorDecomposition:
 
     @classmethod
     def empty(cls, num_classes: int, *, boundary_px: float) -> Self:
-        """The decomposition of no frame: where a sum begins."""
+        """Make the decomposition of no frame: where a sum begins."""
         counts = np.zeros((num_classes, 2, _NUM_TYPES), np.int64)
         return cls(counts=counts, hits=np.zeros(num_classes, np.int64), boundary_px=boundary_px)
 
@@ -148,9 +149,9 @@ class ErrorDecomposition:
     def renormalised_loss(self) -> NDArray[np.float64]:
         """What each type would take from IoU if all coarser ones were put right, (C, 3), FN and FP together.
 
-        Boundary errors over TP and boundary errors, extent errors over these and extent errors, segment errors
-        over the union: a class full of overlooked objects does not hide how well the found ones are drawn. NaN
-        where nothing is left to divide by.
+        Boundary errors over TP and boundary errors, extent errors over these and extent errors, segment
+        errors over the union: a class full of overlooked objects does not hide how well the found ones are
+        drawn. NaN where nothing is left to divide by.
         """
         by_type = self.counts.sum(axis=1)
         return _ratio(by_type, self.hits[:, None] + np.cumsum(by_type, axis=1))
@@ -273,17 +274,38 @@ def _types(
 ) -> Labels:
     """Types of the errors on the side of `own`, which is `predicted` or `true`."""
     cores = regions.near_agreed_and_outside(own, agreed, predicted, true, ignore, disk)
-    grown = regions.near_marked(own, agreed, frozen_view(cores), ignore, disk)
-    pieces, num_pieces = regions.connected_regions(frozen_view(grown), ignore)
-    objects, num_objects = regions.connected_regions(own, ignore)
+    grown = frozen_view(regions.near_marked(own, agreed, frozen_view(cores), ignore, disk))
+    pieces, num_pieces = regions.connected_regions(grown)
+    is_boundary = regions.regions_between(
+        frozen_view(pieces), num_pieces, grown, agreed, predicted, true, ignore
+    )
+    objects, num_objects = regions.connected_regions(own)
     is_found = regions.regions_holding(frozen_view(objects), num_objects, agreed, ignore)
-    is_boundary = regions.regions_between(frozen_view(pieces), num_pieces, own, agreed, predicted, true)
+    return _read_off(own, agreed, true, ignore, pieces, is_boundary, objects, is_found)
 
+
+@compiled
+def _read_off(
+    own: Labels,
+    agreed: Labels,
+    true: Labels,
+    ignore: int,
+    pieces: Regions,
+    is_boundary: NDArray[np.bool_],
+    objects: Regions,
+    is_found: NDArray[np.bool_],
+) -> Labels:
+    """Types of the wrong pixels that count, by the piece of boundary and the object that each belongs to."""
     types = np.zeros(own.shape, np.uint8)
-    wrong = np.flatnonzero((predicted != true) & (own != ignore) & (true != ignore))
-    types.ravel()[wrong] = np.where(is_found[objects.ravel()[wrong]], _EXTENT, _SEGMENT)
-    wrong = wrong[pieces.ravel()[wrong] >= 0]
-    types.ravel()[wrong[is_boundary[pieces.ravel()[wrong]]]] = _BOUNDARY
+    for row in range(own.shape[0]):
+        for col in range(own.shape[1]):
+            label = own[row, col]
+            if label == ignore or agreed[row, col] == label or true[row, col] == ignore:
+                continue
+            if is_boundary[pieces[row, col]]:  # never where there is no piece
+                types[row, col] = _BOUNDARY
+            else:
+                types[row, col] = _EXTENT if is_found[objects[row, col]] else _SEGMENT
     return types
 
 
@@ -297,4 +319,4 @@ def _counted(side: _Side, num_classes: int) -> NDArray[np.int64]:
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     """Divide; NaN where the whole is 0."""
     out = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
-    return np.divide(part, whole, out=out, where=whole > 0)
+    return np.asarray(np.divide(part, whole, out=out, where=whole > 0), np.float64)
