@@ -130,7 +130,7 @@ def _split_table(splits: Iterable[SplitCount]) -> Table:
     table.add_column("remark")
     for row in splits:
         counts = [str(row.num_frames[part]) if row.num_frames else "-" for part in PARTS]
-        table.add_row(row.name, *counts, row.unusable or row.caution)
+        table.add_row(row.name, *counts, "cannot be used, see below" if row.unusable else row.caution)
     return table
 
 

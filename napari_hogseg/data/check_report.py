@@ -76,6 +76,7 @@ class SplitCount:
     num_frames: dict[str, int]
     caution: str = ""
     unusable: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True)

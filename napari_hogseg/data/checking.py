@@ -94,7 +94,7 @@ def check_dataset(
         *tally.problems,
         *_strays(dataset, listing),
         *_frames_without_mask(dataset),
-        *(Problem(Kind.SPLIT_UNUSABLE, row.unusable, row.name) for row in splits if row.unusable),
+        *(Problem(Kind.SPLIT_UNUSABLE, row.unusable, row.name, row.remedy) for row in splits if row.unusable),
         *tally.absent_classes(),
     )
     report = _report(dataset, tally, splits, problems)
@@ -331,7 +331,7 @@ def _count_split(dataset: DataSet, name: str) -> SplitCount:
     try:
         split = split_samples(dataset, split=name)
     except InputError as error:
-        return SplitCount(name, {}, caution, unusable=str(error))
+        return SplitCount(name, {}, caution, error.what, error.remedy)
     return SplitCount(name, {part: len(split.part(part)) for part in PARTS}, caution)
 
 
