@@ -1,6 +1,7 @@
 """Confusion and boundary metrics, each with its definition in its name."""
 
 from napari_hogseg.metrics.boundary import boundary_iou, surface_dice, thin_structure_limit_px
+from napari_hogseg.metrics.centerline import cl_dice
 from napari_hogseg.metrics.confusion import (
     ClassScores,
     DiceScores,
@@ -8,6 +9,12 @@ from napari_hogseg.metrics.confusion import (
     confusion_matrix,
     dice_scores,
     iou_scores,
+)
+from napari_hogseg.metrics.decomposition import (
+    ErrorDecomposition,
+    ErrorType,
+    decompose_errors,
+    error_type_map,
 )
 from napari_hogseg.metrics.error_map import CORRECT, MISSED, SPURIOUS, boundary_errors
 from napari_hogseg.metrics.per_image import paper_per_image_miou
@@ -20,12 +27,17 @@ __all__ = [
     "BoundaryScores",
     "ClassScores",
     "DiceScores",
+    "ErrorDecomposition",
+    "ErrorType",
     "IouScores",
     "boundary_errors",
     "boundary_iou",
     "boundary_scores",
+    "cl_dice",
     "confusion_matrix",
+    "decompose_errors",
     "dice_scores",
+    "error_type_map",
     "iou_scores",
     "paper_per_image_miou",
     "surface_dice",

@@ -86,7 +86,15 @@ def near_marked(own: Labels, agreed: Labels, marked: Labels, void: int, disk: Di
 
 @compiled
 def connected_regions(labels: Labels) -> tuple[Regions, int]:
-    """Number the 8-connected regions of equal labels from 0 on, with gaps, up to the second result."""
+    """Give the 8-connected regions of equal labels numbers, with gaps.
+
+    Returns
+    -------
+    regions : (H, W) int32 array
+        The number of the region that each pixel belongs to.
+    num_regions : int
+        Numbers are below it.
+    """
     height, width = labels.shape
     regions = np.empty((height, width), np.int32)
     parent = np.empty(labels.size, np.int32)  # memory that is not written to costs nothing
@@ -133,7 +141,8 @@ def _join(parent: NDArray[np.int32], one: int, other: int) -> int:
 
 @compiled
 def _renumber(regions: Regions, parent: NDArray[np.int32]) -> None:
-    """Give each pixel its root's number. Parents have the smaller numbers: one pass points all to their roots."""
+    """Give each pixel its root's number."""
+    # A parent's number is the smaller one, so one pass points all of them to their roots.
     for k in range(parent.size):
         parent[k] = parent[parent[k]]
     for row in range(regions.shape[0]):
