@@ -20,7 +20,7 @@ _ANYTHING = re.compile(r"\[\^/\][+*]|\.[+*]")
 
 def expected_trees(table: LayoutTable | None) -> tuple[str, ...]:
     """Say for each form of a data set where frames and masks lie."""
-    return () if table is None else tuple(tree_in_words(tree) for tree in table.trees)
+    return () if table is None else tuple(dict.fromkeys(tree_in_words(tree) for tree in table.trees))
 
 
 def tree_in_words(tree: Tree) -> str:
