@@ -1,19 +1,18 @@
 """Write the download table of vocalfolds: `python docs/make_download_table.py FOLDER [TABLE.toml]`.
 
-FOLDER holds `images/<group>/` and `masks/<group>/` with the authors' file names. Masks, and pictures that are
+FOLDER is a clone of the authors' repository, or a copy with `images/` and `masks/`. Masks, and pictures that are
 the authors' own PNG, are recorded by SHA-256; pictures that are a re-encoded JPEG copy by difference hash.
-From a clone of the authors' repository, linked into that tree, the table becomes one of SHA-256 alone.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from napari_hogseg.data.layouts import open_dataset
 from napari_hogseg.data.registry import dhash_digest, parse_table
 from napari_hogseg.io import atomic, images
 
@@ -36,30 +35,27 @@ HEAD = {
 
 
 def table(root: Path) -> str:
-    """Compose the table of what lies below `root`."""
-    folders = [
-        folder_table(kind, folder)
-        for kind in SOURCES
-        for folder in sorted((root / kind).iterdir())
-        if folder.is_dir()
-    ]
-    groups = sorted({str(folder["path"]).partition("/")[2] for folder in folders})
-    num_frames = sum(len(folder["files"]) for folder in folders) // len(SOURCES)
-    covers = f"{num_frames} of 536 frames: {', '.join(groups)}"
+    """Compose the table of the pairs below `root`."""
+    samples = [sample for sample in open_dataset(root, "vocalfolds").samples if sample.mask_path]
+    groups = sorted({sample.group for sample in samples})
+    files = {kind: {group: dict[str, str]() for group in groups} for kind in SOURCES}
+    for sample in samples:
+        for kind, path in (("images", sample.image_path), ("masks", sample.mask_path)):
+            if path is not None:
+                files[kind][sample.group][f"{path.stem}.png"] = digest(path)
+    folders = [folder_table(kind, group, files[kind][group]) for kind in SOURCES for group in groups]
+    covers = f"{len(samples)} of 536 frames: {', '.join(groups)}"
     return tomli_w.dumps({**HEAD, "covers": covers, "folders": folders})
 
 
-def folder_table(kind: str, folder: Path) -> dict[str, Any]:
-    """Digests of one folder's files, under the names they have in the authors' repository."""
-    match = re.fullmatch(r"(patient\d+)_(seq\d+)", folder.name)
-    if match is None:
-        raise SystemExit(f"{folder}: not patientN_seqM")
-    patient, sequence = match.groups()
+def folder_table(kind: str, group: str, files: dict[str, str]) -> dict[str, Any]:
+    """Digests of one folder's files, and where the authors' repository has them."""
+    patient, _, sequence = group.partition("_")
     commit = SECOND_COMMIT if sequence in SECOND_SEQUENCES else FIRST_COMMIT
     return {
-        "path": f"{kind}/{folder.name}",
+        "path": f"{kind}/{group}",
         "source": f"{commit}/{SOURCES[kind]}/{patient}/{sequence}",
-        "files": {f"{path.stem}.png": digest(path) for path in images.list_images(folder)},
+        "files": files,
     }
 
 

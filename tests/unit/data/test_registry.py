@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,18 +58,17 @@ def test_the_vocalfolds_table_is_the_one_its_script_makes(shared_data: Path) -> 
     )
 
 
-def test_a_table_made_from_the_authors_pictures_knows_them_by_their_bytes(tmp_path: Path) -> None:
-    for kind in ("images", "masks"):
-        folder = tmp_path / kind / "patient1_seq4"
+def test_a_table_made_from_a_clone_knows_every_file_by_its_bytes(tmp_path: Path) -> None:
+    for kind, sequence in product(("img", "annot"), ("seq1", "seq4")):
+        folder = tmp_path / kind / "patient1" / sequence
         folder.mkdir(parents=True)
-        Image.fromarray(smooth_picture(1)).save(folder / "0001_l.png")
+        Image.fromarray(smooth_picture(1)).save(folder / "0001.png")
     files = parse_table(make_download_table.table(tmp_path), "made").files
-    assert [file.path for file in files] == [
-        "images/patient1_seq4/0001_l.png",
-        "masks/patient1_seq4/0001_l.png",
-    ]
+    groups = ("patient1_seq1", "patient1_seq4")
+    assert [file.path for file in files] == [f"{k}/{g}/0001.png" for k in ("images", "masks") for g in groups]
     assert all(file.sha256 for file in files)
-    assert files[0].source == f"{make_download_table.SECOND_COMMIT}/img/patient1/seq4/0001_l.png"
+    assert files[0].source == f"{make_download_table.FIRST_COMMIT}/img/patient1/seq1/0001.png"
+    assert files[3].source == f"{make_download_table.SECOND_COMMIT}/annot/patient1/seq4/0001.png"
 
 
 def test_a_picture_is_known_by_what_it_shows_after_jpeg_and_no_other_is(tmp_path: Path) -> None:
