@@ -172,8 +172,7 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_scene_with_one_error_of_each_type():
     errors = decompose_errors(*scene(), 2, boundary_px=3)
-    # The tip is missing: of it, three columns and the corners near the strip above are as near to the shaft
-    # as a displaced boundary, which the definition calls a boundary error.
+    # Of the missing tip, the corners near the shaft's end are as near to it as a displaced boundary is.
     assert errors.counts[1, FN].sum() == 2 * 80 + 20 * 20 + 100
     assert errors.counts[1, FN, SEGMENT] == 100
     assert 300 < errors.counts[1, FN, EXTENT] < 400
@@ -290,5 +289,7 @@ def test_a_displaced_prediction_of_real_masks_errs_at_boundaries_only(shared_dat
         truth = dataset.read_mask(sample)
         rows, cols = ndimage.distance_transform_edt(truth == 255, return_distances=False, return_indices=True)
         prediction = ndimage.shift(truth[rows, cols], (2, 2), order=0, mode="nearest")
-        counts = decompose_errors(prediction, truth, 7, boundary_px=5).counts.sum(axis=(0, 1))
+        counts = decompose_errors(prediction, truth, len(dataset.scheme.classes), boundary_px=5).counts.sum(
+            axis=(0, 1)
+        )
         assert counts[BOUNDARY] > 0.98 * counts.sum() > 0
