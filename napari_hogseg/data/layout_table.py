@@ -95,8 +95,9 @@ class Tree(Row):
         default=(),
         description="Folders that copies put around the tree, as patterns ('release_*'); any case.",
     )
-    only_inside: bool = Field(
-        default=False, description="Whether the tree is taken only where one of `roots` lies around it."
+    inside: tuple[str, ...] = Field(
+        default=(),
+        description="Like `roots`, but one of them must lie around the tree or be the data set's own folder.",
     )
     frames: str = Field(
         description="Regular expression that a frame's path fits, '/' between folders, from below "
@@ -144,8 +145,6 @@ class Tree(Row):
             raise ValueError("masks of a video need {frame} in their template")
         if any("*" in template.rpartition("/")[2] for template in self.masks):
             raise ValueError("masks may hold '*' in folders, not in the file's name")
-        if self.only_inside and not self.roots:
-            raise ValueError("only_inside needs roots")
         return self
 
 

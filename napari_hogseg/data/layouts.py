@@ -303,8 +303,9 @@ def _find_pairs(root: Path) -> list[tuple[str, Path, Path | None]]:
     if not images_root.is_dir():
         raise InputError("Not a data set: there is no images/ folder", where=root, remedy=PLAIN_TREE)
     pairs = []
-    folders = [images_root, *sorted(path for path in images_root.rglob("*") if path.is_dir())]
-    for folder in folders:
+    for folder in (images_root, *sorted(path for path in images_root.rglob("*") if path.is_dir())):
+        if any(part.startswith(".") for part in folder.relative_to(images_root).parts):
+            continue
         for image_path in images.list_images(folder):
             relative = image_path.relative_to(images_root).with_suffix("")
             mask_path = masks_root / relative.parent / f"{relative.name}.png"

@@ -175,21 +175,22 @@ def _shared(folder: str, other: str) -> int:
 
 def view_of(listing: Listing, tree: Tree) -> View:
     """Take the folders that may lie around a tree off the paths."""
-    patterns = tuple(pattern.lower() for pattern in tree.roots)
-    root_is_inside = _fits_any(listing.root.resolve().name, patterns)
+    patterns = (*tree.roots, *tree.inside)
+    is_inside = not tree.inside or _fits_any(listing.root.resolve().name, tree.inside)
     folders: defaultdict[str, list[str]] = defaultdict(list)
     for real in listing.files:
         parts = real.split("/") if real else []
         rest = parts
         while rest and _fits_any(rest[0], patterns):
             rest = rest[1:]
-        if not tree.only_inside or root_is_inside or len(rest) < len(parts):
+        around = parts[: len(parts) - len(rest)]
+        if is_inside or any(_fits_any(name, tree.inside) for name in around):
             folders["/".join(rest)].append(real)
     return View(listing, {folder: tuple(reals) for folder, reals in folders.items()})
 
 
 def _fits_any(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name.lower(), pattern) for pattern in patterns)
+    return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,6 @@ def _in_tree(**change: object) -> Callable[[dict], None]:
         (_in_tree(masks=["{patient}/{name}.png"]), "uses \\['patient'\\]"),
         (_in_tree(masks=["{group}/*.png"]), "not in the file's name"),
         (_in_tree(video=True), "need {frame}"),
-        (_in_tree(only_inside=True, roots=[]), "only_inside needs roots"),
         (_in_tree(values={"blood": [1]}), "\\['blood'\\], which are no classes"),
         (lambda t: t["trees"].append(t["trees"][0]), "two trees share one name"),
         (lambda t: t["splits"].update(official={"val": ["a"], "test": ["a"]}), "stands in two parts"),

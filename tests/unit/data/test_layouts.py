@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,6 +104,7 @@ def test_unrecognised_and_unknown_layouts(tmp_path: Path) -> None:
 def test_macos_leftovers_are_passed_over(tmp_path: Path) -> None:
     root = write_tree(tmp_path, {"a": 2})
     (root / "images" / "a" / "._frame_0.png").write_bytes(b"resource fork")
+    shutil.copytree(root / "images" / "a", root / "images" / ".Trashes" / "a")
     assert len(open_dataset(root).samples) == 2
 
 

@@ -242,6 +242,13 @@ class TestEndoVis2017:
             f"instrument_dataset_{k}" for k in range(1, 9)
         )
 
+    def test_a_copy_in_a_folder_named_data_is_not_taken_for_the_test(self, tmp_path: Path) -> None:
+        write_tree("endovis2017-cropped-parts", tmp_path)
+        (tmp_path / "cropped_train").rename(tmp_path / "data")
+        dataset = open_dataset(tmp_path, "endovis2017-cropped-parts")
+        assert dataset.groups[0] == "instrument_dataset_1"
+        assert len(dataset.groups) == 18
+
     def test_factors_of_the_cropped_variant(self, tmp_path: Path) -> None:
         raw = {}
         for task in TASKS:
@@ -362,5 +369,15 @@ def test_vocalfolds_as_published(tmp_path: Path) -> None:
     assert_masks(dataset)
 
 
-def test_endovis2018_without_its_release_folder(tmp_path: Path) -> None:
-    assert_masks(opened("endovis2018", tmp_path, nested=""))
+class TestEndoVis2018:
+    def test_without_its_release_folder(self, tmp_path: Path) -> None:
+        dataset = opened("endovis2018", tmp_path, nested="")
+        assert dataset.groups == ("seq_1", "seq_2", "seq_10")
+        assert_masks(dataset)
+
+    def test_test_sequences_are_numbered_from_1_again(self, tmp_path: Path) -> None:
+        write_tree("endovis2018", tmp_path)
+        write_tree("endovis2018", tmp_path, nested="test_data", leftovers=False)
+        dataset = open_dataset(tmp_path, "endovis2018")
+        assert dataset.groups == ("seq_1", "seq_2", "seq_10", "test_seq_1", "test_seq_2", "test_seq_10")
+        assert_masks(dataset)
