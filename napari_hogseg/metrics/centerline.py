@@ -69,8 +69,7 @@ def _centre_line(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
     from skimage.morphology import skeletonize  # takes longer to import than all of the metrics
 
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    rows, cols = np.nonzero(skeletonize(mask[y : y + height, x : x + width])) if width else _NOWHERE
+    if width == 0:
+        return np.empty(0, np.intp)
+    rows, cols = np.nonzero(skeletonize(mask[y : y + height, x : x + width]))
     return np.ravel_multi_index((rows + y, cols + x), mask.shape)
-
-
-_NOWHERE = (np.empty(0, np.intp), np.empty(0, np.intp))

@@ -46,6 +46,7 @@ def near_agreed_and_outside(
     """
     height, width = own.shape
     found = np.full((height, width), void, np.uint8)
+    anywhere = _labels_in(agreed)
     for row in range(height):
         in_vain = False
         for col in range(width):
@@ -54,7 +55,7 @@ def near_agreed_and_outside(
                 in_vain = False
                 continue
             in_vain = in_vain and col > 0 and own[row, col - 1] == label
-            in_vain = not _in_disk(agreed, label, row, col, disk, in_vain)
+            in_vain = not (anywhere[label] and _in_disk(agreed, label, row, col, disk, in_vain))
             if in_vain:
                 continue
             for k in range(disk.shape[0]):
@@ -70,6 +71,7 @@ def near_marked(own: Labels, agreed: Labels, marked: Labels, void: int, disk: Di
     """Own label of the open pixels that have a pixel marked with it in the disk, `void` elsewhere."""
     height, width = own.shape
     found = np.full((height, width), void, np.uint8)
+    anywhere = _labels_in(marked)
     for row in range(height):
         in_vain = False
         for col in range(width):
@@ -78,7 +80,7 @@ def near_marked(own: Labels, agreed: Labels, marked: Labels, void: int, disk: Di
                 in_vain = False
                 continue
             in_vain = in_vain and col > 0 and own[row, col - 1] == label
-            in_vain = marked[row, col] != label and not _in_disk(marked, label, row, col, disk, in_vain)
+            in_vain = not (anywhere[label] and _in_disk(marked, label, row, col, disk, in_vain))
             if not in_vain:
                 found[row, col] = label
     return found
@@ -188,6 +190,16 @@ def regions_between(
                 inside[region] |= _holds(agreed[at, begin:end], label)
                 outside[region] |= _leaves(prediction[at, begin:end], truth[at, begin:end], label)
     return inside & outside
+
+
+@compiled
+def _labels_in(labels: Labels) -> NDArray[np.bool_]:
+    """Whether the frame has each of the 256 labels: no disk is searched for a label that is nowhere."""
+    anywhere = np.zeros(256, np.bool_)
+    for row in range(labels.shape[0]):
+        for col in range(labels.shape[1]):
+            anywhere[labels[row, col]] = True
+    return anywhere
 
 
 @inlined

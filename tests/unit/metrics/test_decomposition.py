@@ -283,6 +283,39 @@ def test_other_integer_types_and_views_count_alike():
     np.testing.assert_array_equal(turned.counts, want)
 
 
+@pytest.mark.parametrize("ignore", [3, 254])
+def test_void_may_have_another_value(ignore):
+    prediction, truth = blobs(7), blobs(8)
+    truth[20:30, 10:50], prediction[40:50, 5:60] = 255, 255
+    want = decompose_errors(prediction, truth, NUM_CLASSES, boundary_px=3)
+    drawn = error_type_map(prediction, truth, boundary_px=3)
+    prediction, truth = (np.where(mask == 255, ignore, mask) for mask in (prediction, truth))
+    got = decompose_errors(prediction, truth, NUM_CLASSES, boundary_px=3, ignore=ignore)
+    np.testing.assert_array_equal(got.counts, want.counts)
+    got_drawn = error_type_map(prediction, truth, boundary_px=3, ignore=ignore)
+    np.testing.assert_array_equal(got_drawn, drawn)
+
+
+def test_a_missing_answer_is_an_overlooked_pixel_and_no_invented_one():
+    truth, prediction = np.zeros((30, 30), np.uint8), np.zeros((30, 30), np.uint8)
+    truth[10:20, 10:20] = 1
+    prediction[10:20, 10:20] = 255
+    errors = decompose_errors(prediction, truth, 2, boundary_px=2)
+    assert errors.counts[1].tolist() == [[0, 0, 100], [0, 0, 0]]
+    assert errors.counts[0].sum() == 0
+
+
+def test_nothing_wrong_and_nothing_labelled():
+    mask = blobs(9)
+    assert decompose_errors(mask, mask, NUM_CLASSES, boundary_px=2).counts.sum() == 0
+    assert not error_type_map(mask, mask, boundary_px=2).any()
+    void = np.full_like(mask, 255)
+    errors = decompose_errors(mask, void, NUM_CLASSES, boundary_px=2)
+    assert errors.counts.sum() == errors.hits.sum() == 0
+    assert np.isnan(errors.iou).all()
+    assert not error_type_map(mask, void, boundary_px=2).any()
+
+
 def test_a_displaced_prediction_of_real_masks_errs_at_boundaries_only(shared_data):
     dataset = open_dataset(shared_data / "vocalfolds")
     for sample in dataset.samples[:: len(dataset.samples) // 4][:4]:
