@@ -191,8 +191,8 @@ def decompose_errors(
     References
     ----------
     Bernhard, Amoroso, Kindermann, Baraldi, Cucchiara, Tresp and Schubert, "What's Outside the Intersection?
-    Fine-grained Error Analysis for Semantic Segmentation Beyond IoU", WACV 2024 (error types, error over union,
-    its renormalisation). The rules are those of the evaluation that the authors published with it.
+    Fine-grained Error Analysis for Semantic Segmentation Beyond IoU", WACV 2024 (error types, error over
+    union, its renormalisation). The rules are those of the evaluation that the authors published with it.
     """
     # Also the check of all values.
     matrix = confusion_matrix(prediction, truth, num_classes, ignore, unanswered="count")
