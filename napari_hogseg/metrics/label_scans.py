@@ -27,15 +27,16 @@ _WORD = 8  # pixels
 def values_held(labels: Labels) -> NDArray[np.bool_]:
     """Whether each of the 256 values occurs in a C-contiguous image."""
     pixels = labels.ravel()
+    words = pixels[: pixels.size // _WORD * _WORD].view(np.uint64)
     held = np.zeros(_NUM_LABELS, np.bool_)
-    tail = pixels.size - pixels.size % _WORD
-    words = pixels[:tail].view(np.uint64)
+    last = ~words[0] if words.size else np.uint64(0)
     for i in range(words.size):
-        if i == 0 or words[i] != words[i - 1]:
-            for pixel in pixels[_WORD * i : _WORD * (i + 1)]:
-                held[pixel] = True
-    for pixel in pixels[tail:]:
-        held[pixel] = True
+        if words[i] != last:
+            last = words[i]
+            for k in range(_WORD * i, _WORD * (i + 1)):
+                held[pixels[k]] = True
+    for k in range(_WORD * words.size, pixels.size):
+        held[pixels[k]] = True
     return held
 
 
@@ -110,16 +111,25 @@ def band_sizes(
     ours, theirs, one, other = prediction.ravel(), truth.ravel(), predicted_band.ravel(), true_band.ravel()
     in_one, in_other = np.zeros(_NUM_LABELS, np.int64), np.zeros(_NUM_LABELS, np.int64)
     in_both = np.zeros(_NUM_LABELS, np.int64)
-    words_one = one[: one.size - one.size % _WORD].view(np.uint64)
-    words_other = other[: other.size - other.size % _WORD].view(np.uint64)
-    for i in range(-(-one.size // _WORD)):
-        if i < words_one.size and words_one[i] == 0 and words_other[i] == 0:
-            continue
-        for k in range(_WORD * i, min(_WORD * (i + 1), one.size)):
-            in_one[ours[k]] += one[k] != 0
-            in_other[theirs[k]] += other[k] != 0
-            in_both[theirs[k]] += (one[k] != 0) & (other[k] != 0) & (ours[k] == theirs[k])
+    whole = one.size // _WORD * _WORD
+    words_one, words_other = one[:whole].view(np.uint64), other[:whole].view(np.uint64)
+    for i in range(words_one.size):
+        if words_one[i] | words_other[i]:
+            for k in range(_WORD * i, _WORD * (i + 1)):
+                _count_pixel(k, ours, theirs, one, other, (in_one, in_other, in_both))
+    for k in range(whole, one.size):
+        _count_pixel(k, ours, theirs, one, other, (in_one, in_other, in_both))
     return in_one, in_other, in_both
+
+
+@inlined
+def _count_pixel(
+    k: int, ours: Labels, theirs: Labels, one: Labels, other: Labels, sizes: tuple[Counts, Counts, Counts]
+) -> None:
+    in_one, in_other = one[k] != 0, other[k] != 0
+    sizes[0][ours[k]] += in_one
+    sizes[1][theirs[k]] += in_other
+    sizes[2][theirs[k]] += in_one & in_other & (ours[k] == theirs[k])
 
 
 @inlined
