@@ -19,15 +19,19 @@ import napari_hogseg
 from napari_hogseg.features.hog import DEFAULT_PRESET, HogParams
 from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
+from napari_hogseg.metrics.contours import FrameEdge
+from napari_hogseg.metrics.protocols import PROTOCOLS
+from napari_hogseg.metrics.scoring import compare
+from napari_hogseg.metrics.scoring_options import ScoringOptions
 from napari_hogseg.runs.checkpoint import export_model
 from napari_hogseg.runs.config import FineTuneConfig, parse_section
-from training import commands, data_commands, reporting
+from training import commands, data_commands, reporting, score_tables
 from training.exits import ExitCode, classify
 from training.finetuning import FineTuneInput
 from training.recipes import load_recipe, recipe_names
 
 if TYPE_CHECKING:
-    from training.evaluation import Scores
+    from napari_hogseg.metrics.reports import ScoreReport
 
 app = typer.Typer(
     name="hogseg",
@@ -42,6 +46,25 @@ DataOption = Annotated[Path, typer.Option("--data", help="Data-set folder.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the scores to this file.")]
+CsvOption = Annotated[
+    Path | None, typer.Option("--csv", help="Write classes.csv, videos.csv and frames.csv to this folder.")
+]
+LayoutOption = Annotated[str, typer.Option("--layout", help="Layout of the data set (`hogseg data list`).")]
+ProtocolOption = Annotated[
+    str, typer.Option("--protocol", help=f"{', '.join(PROTOCOLS)}; default: the data set's own.")
+]
+CenterlineOption = Annotated[
+    list[str] | None, typer.Option("--centerline", help="Class to measure by clDice too; repeatable.")
+]
+EdgeOption = Annotated[
+    FrameEdge,
+    typer.Option("--frame-edge", help="Whether a mask has an edge where the frame ends."),
+]
+BandOption = Annotated[int, typer.Option("--band-px", min=1, help="Width of the Boundary IoU band.")]
+ToleranceOption = Annotated[
+    float | None,
+    typer.Option("--tolerance-px", min=0.0, help="Of the NSD; default: the protocol's."),
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder or model folder.")]
 ParentOption = Annotated[
     bool,
@@ -127,7 +150,7 @@ def finetune(  # noqa: PLR0913 - every field of FineTuneConfig is a flag
 
 
 @app.command()
-def evaluate(
+def evaluate(  # noqa: PLR0913 - each is a flag
     model: RunArgument,
     data: Annotated[
         Path | None, typer.Option("--data", help="Data set; default: where it was trained.")
@@ -136,12 +159,25 @@ def evaluate(
         str, typer.Option(help="train, val, test, or frames such as GROUP or GROUP:0-9.")
     ] = "val",
     without: Annotated[str, typer.Option(help="Frames to leave out, written as for --split.")] = "",
+    layout: LayoutOption = "",
+    protocol: ProtocolOption = "",
+    against: Annotated[
+        Path | None, typer.Option(help="A second run: compared with the first, in pairs over videos.")
+    ] = None,
+    centerline: CenterlineOption = None,
+    frame_edge: EdgeOption = "counted",
+    band_px: BandOption = 3,
+    tolerance_px: ToleranceOption = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
+    csv_folder: CsvOption = None,
 ) -> None:
     """Score a model on frames with masks, at native resolution."""
-    scores = commands.evaluate_model(model, data, split, without, device)
-    _show_scores(f"{model.name} on {split}", scores, json_file)
+    options = _scoring_options(centerline, frame_edge, band_px, tolerance_px)
+    frames = commands.EvaluatedFrames(data, layout, split, without)
+    models = [model] if against is None else [model, against]
+    reports = [commands.evaluate_model(path, frames, protocol, options, device) for path in models]
+    _show_reports([f"{path.name} on {split}" for path in models], reports, json_file, csv_folder)
 
 
 @app.command()
@@ -173,16 +209,45 @@ def hog(
 
 
 @app.command()
-def score(
+def score(  # noqa: PLR0913 - each is a flag
     prediction: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder of predicted index PNGs.")],
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH_DIR", help="Folder of true index PNGs.")],
-    classes: Annotated[int, typer.Option(min=2, max=255, help="Number of classes.")],
+    truth: Annotated[
+        Path, typer.Argument(metavar="TRUTH_DIR", help="Folder of true index PNGs; a data set with --layout.")
+    ],
+    classes: Annotated[
+        int | None, typer.Option(min=2, max=255, help="Number of classes, where no --layout says so.")
+    ] = None,
+    layout: LayoutOption = "",
+    frames: Annotated[str, typer.Option(help="Frames of the data set: all, GROUP, GROUP:0-9.")] = "all",
+    protocol: ProtocolOption = "",
+    against: Annotated[
+        Path | None, typer.Option(help="A second PRED_DIR: compared with the first, in pairs over videos.")
+    ] = None,
+    centerline: CenterlineOption = None,
+    frame_edge: EdgeOption = "counted",
+    band_px: BandOption = 3,
+    tolerance_px: ToleranceOption = None,
     json_file: JsonOption = None,
+    csv_folder: CsvOption = None,
 ) -> None:
-    """Score a folder of masks against another."""
+    """Score a folder of masks against another, or against a data set."""
     from training import scoring
 
-    _show_scores(prediction.name, scoring.score_folders(prediction, truth, classes), json_file)
+    options = _scoring_options(centerline, frame_edge, band_px, tolerance_px)
+    if layout:
+        masks = scoring.truth_dataset(truth, layout, frames)
+    elif classes is not None:
+        masks = scoring.truth_folder(truth, prediction, classes)
+    else:
+        raise InputError(
+            "How many classes there are is not said", where="--classes", remedy="Give --classes or --layout."
+        )
+    folders = [prediction] if against is None else [prediction, against]
+    reports = []
+    for folder in folders:
+        with reporting.counting(f"scoring {folder.name}", len(masks.masks)) as advance:
+            reports.append(scoring.score_folder(folder, masks, protocol, options, advance))
+    _show_reports([folder.name for folder in folders], reports, json_file, csv_folder)
 
 
 @app.command()
@@ -237,11 +302,32 @@ def _root(
     pass
 
 
-def _show_scores(title: str, scores: Scores, json_file: Path | None) -> None:
-    Console(highlight=False).print(reporting.score_table(title, scores))
+def _scoring_options(
+    centerline: list[str] | None, frame_edge: FrameEdge, band_px: int, tolerance_px: float | None
+) -> ScoringOptions:
+    return ScoringOptions(
+        centerline=tuple(centerline or ()), frame_edge=frame_edge, band_px=band_px, tolerance_px=tolerance_px
+    )
+
+
+def _show_reports(
+    titles: list[str], reports: list[ScoreReport], json_file: Path | None, csv_folder: Path | None
+) -> None:
+    """Print reports, and the comparison of two; write what was asked for."""
+    stdout = Console(highlight=False)
+    for title, report in zip(titles, reports, strict=True):
+        stdout.print(score_tables.show_report(title, report))
+    told = reports[0].to_json()
+    if len(reports) > 1:
+        comparison = compare(*reports)
+        stdout.print(score_tables.show_comparison(titles, reports, comparison))
+        told |= {"against": reports[1].to_json(), "comparison": comparison.to_json()}
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_text(json_file, json.dumps(scores.to_json(), indent=2) + "\n")
+        atomic.write_text(json_file, json.dumps(told, indent=2, allow_nan=False) + "\n")
+    if csv_folder is not None:
+        for report, folder in zip(reports, (csv_folder, csv_folder / "against"), strict=False):
+            report.write_csv(folder)
 
 
 def _free_sibling(base: Path) -> Path:

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.events import EventWriter, Failed, Message, Started
 from training import reporting
 from training.assembly import EVENTS_FILE, assemble, open_data, read_config, refuse_existing_run, write_config
-from training.evaluation import Scores, evaluate
+from training.evaluation import evaluate_by_protocol
 from training.exits import ExitCode, classify
 from training.finetuning import FineTuneInput, assemble_finetune, num_parameters
 from training.loop import run_task, train_step
@@ -29,9 +30,34 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from napari_hogseg.data.layouts import DataSet, Sample
+    from napari_hogseg.metrics.reports import ScoreReport
+    from napari_hogseg.metrics.scoring_options import ScoringOptions
     from napari_hogseg.runs.config import FineTuneConfig, RunConfig
     from napari_hogseg.runs.events import AnyEvent
     from training.loop import Emit, Task
+
+
+@dataclass(frozen=True)
+class EvaluatedFrames:
+    """Which frames a model is scored on.
+
+    Attributes
+    ----------
+    root : Path or None
+        Data set; None: where the model was trained.
+    layout : str
+        Its layout; empty: the one the model was trained with.
+    part : str
+        'train', 'val', 'test', or a frame selection such as a group's name.
+    without : str
+        Frames to leave out, as `select_frames` reads them; empty: none.
+    """
+
+    root: Path | None
+    layout: str = ""
+    part: str = "val"
+    without: str = ""
+
 
 DESKTOP_NICE = 10
 """A trainer that the desktop started yields to the interface."""
@@ -171,35 +197,32 @@ def dry_run(config: RunConfig, run: Path) -> None:
     )
 
 
-def evaluate_model(model: Path, root: Path | None, part: str, without: str, device: str) -> Scores:
-    """Score a model on a part of its split, or on a group.
-
-    Parameters
-    ----------
-    model : Path
-        Run or model folder.
-    root : Path or None
-        Data set; None: where the model was trained.
-    part : str
-        'train', 'val', 'test', or a frame selection such as a group's name.
-    without : str
-        Frames to leave out, as `select_frames` reads them; empty: none.
-    device : str
-    """
+def evaluate_model(
+    model: Path, frames: EvaluatedFrames, protocol: str, options: ScoringOptions, device: str
+) -> ScoreReport:
+    """Score a model by a protocol; an empty one means the data set's own."""
     predictor = Predictor.load(model, device)
     data = predictor.spec.data
-    dataset = open_dataset(root or data.root, data.layout)
-    samples = _samples_of(dataset, predictor, part)
-    if without:
-        left_out = {sample.sample_id for sample in select_frames(dataset, without)}
+    dataset = open_dataset(frames.root or data.root, frames.layout or data.layout)
+    if dataset.scheme.num_classes != predictor.scheme.num_classes:
+        raise InputError(
+            f"The model has {predictor.scheme.num_classes} classes, the masks {dataset.scheme.num_classes}",
+            where=dataset.root,
+            remedy="Name the layout of the task the model was trained for (--layout).",
+        )
+    samples = _samples_of(dataset, predictor, frames.part)
+    if frames.without:
+        left_out = {sample.sample_id for sample in select_frames(dataset, frames.without)}
         samples = tuple(sample for sample in samples if sample.sample_id not in left_out)
     samples = tuple(sample for sample in samples if sample.mask_path is not None)
     if not samples:
         raise InputError(
-            f"'{part}' holds no frame with a mask", where=dataset.root, remedy="Name another --split."
+            f"'{frames.part}' holds no frame with a mask", where=dataset.root, remedy="Name another --split."
         )
-    with reporting.counting("evaluating", len(samples)) as advance:
-        return evaluate(predictor, dataset, samples, boundaries=True, on_frame=advance)
+    with reporting.counting(f"evaluating {model.name}", len(samples)) as advance:
+        return evaluate_by_protocol(
+            predictor, dataset, samples, protocol or dataset.layout.protocol, options, on_frame=advance
+        )
 
 
 def _samples_of(dataset: DataSet, predictor: Predictor, part: str) -> tuple[Sample, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,16 +14,12 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from napari_hogseg.runs import events
-from training.evaluation import BOUNDARY_PX, TOLERANCE_PX, class_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
-
-    from training.evaluation import Scores
 
 
 class _Console(Console):
@@ -115,30 +110,3 @@ def counting(label: str, total: int) -> Iterator[Callable[[], None]]:
     with Progress(*columns, console=console, transient=True) as bar:
         row = bar.add_task(label, total=total)
         yield lambda: bar.advance(row)
-
-
-def score_table(title: str, scores: Scores) -> Table:
-    """Lay out scores class by class, and their means."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("class")
-    columns = {
-        "IoU": scores.iou,
-        f"Boundary IoU {BOUNDARY_PX} px": scores.boundary_iou,
-        f"surface Dice {TOLERANCE_PX:g} px": scores.surface_dice,
-    }
-    for name in columns:
-        table.add_column(name, justify="right")
-    for class_name in scores.iou:
-        table.add_row(class_name, *(_number(column[class_name]) for column in columns.values()))
-    table.add_section()
-    means = [scores.miou, class_mean(scores.boundary_iou), class_mean(scores.surface_dice)]
-    table.add_row("mean of present classes", *(_number(value) for value in means))
-    table.caption = (
-        f"{scores.num_frames} frames, {scores.num_absent} absent classes; "
-        f"the paper's per-image mIoU: {_number(scores.paper_per_image_miou)}"
-    )
-    return table
-
-
-def _number(value: float) -> str:
-    return "absent" if math.isnan(value) else f"{value:.4f}"

@@ -1,60 +1,146 @@
-"""`hogseg score`: a folder of predicted masks against a folder of true ones."""
+"""`hogseg score`: a folder of predicted masks against true ones, in a folder or in a data set."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from napari_hogseg.data.layouts import open_dataset
 from napari_hogseg.data.scheme import SCHEME_FILE, LabelScheme
 from napari_hogseg.io import images
 from napari_hogseg.io.errors import InputError
-from training.evaluation import Scores, score_pairs
+from napari_hogseg.metrics.protocols import DEFAULT, find_protocol
+from napari_hogseg.metrics.scoring import Scorer
+from training.selection import select_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from training.evaluation import Pair
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_hogseg.metrics.reports import ScoreReport
+    from napari_hogseg.metrics.scoring_options import ScoringOptions
 
 MAX_NAMED = 8
 
 
-def score_folders(prediction: Path, truth: Path, num_classes: int) -> Scores:
-    """Score index PNGs of the same names, found at any depth.
+@dataclass(frozen=True)
+class TruthMask:
+    """One true mask: which video it belongs to, which prediction file answers it, how it is read."""
+
+    video: str
+    name: str
+    read: Callable[[], npt.NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """All true masks, their classes and how their set is scored."""
+
+    where: Path
+    scheme: LabelScheme
+    masks: tuple[TruthMask, ...]
+    protocol: str = DEFAULT
+    layout: str = ""
+
+
+def truth_folder(folder: Path, prediction: Path, num_classes: int) -> Truth:
+    """Take index PNGs at any depth as the truth; a video is a folder of them.
 
     Parameters
     ----------
-    prediction, truth : Path
-        Folders of masks whose values are class ids 0 .. num_classes - 1, or 255 for ignore.
+    folder, prediction : Path
+        Class names are those of a dataset.toml in or beside either.
     num_classes : int
-
-    Returns
-    -------
-    Scores
+        Values are class ids 0 .. num_classes - 1, or 255 for ignore.
 
     Raises
     ------
     InputError
-        If files are missing, extra, of different sizes or hold other values: all are named, none is skipped.
+        If the folder holds none.
     """
-    pairs = _match(prediction, truth)
-    scheme = _scheme(prediction, truth, num_classes)
+    paths = _masks(folder)
+    if not paths:
+        raise InputError("No .png lies in the folder", where=folder, remedy="Give a folder of index PNGs.")
+    scheme = _scheme(folder, prediction, num_classes)
+    masks = (
+        TruthMask(name.rpartition("/")[0] or folder.name, name, _reader(path, scheme))
+        for name, path in sorted(paths.items())
+    )
+    return Truth(folder, scheme, tuple(masks))
+
+
+def truth_dataset(root: Path, layout: str, frames: str = "all") -> Truth:
+    """Take a data set's masks as the truth; the prediction of a frame is `<sample id>.png`."""
+    dataset = open_dataset(root, layout)
+    samples = (sample for sample in select_frames(dataset, frames) if sample.mask_path is not None)
+    masks = tuple(
+        TruthMask(sample.group, f"{sample.sample_id}.png", partial(dataset.read_mask, sample))
+        for sample in samples
+    )
+    if not masks:
+        raise InputError(f"'{frames}' holds no frame with a mask", where=root, remedy="Name others.")
+    return Truth(root, dataset.scheme, masks, dataset.layout.protocol, dataset.layout.name)
+
+
+def score_folder(
+    prediction: Path,
+    truth: Truth,
+    protocol: str = "",
+    options: ScoringOptions | None = None,
+    on_frame: Callable[[], None] = lambda: None,
+) -> ScoreReport:
+    """Score a folder of predicted index PNGs.
+
+    Parameters
+    ----------
+    prediction : Path
+    truth : Truth
+    protocol : str
+        Empty: the truth's own.
+    options : ScoringOptions, optional
+    on_frame : callable
+        Called after each frame, for progress.
+
+    Raises
+    ------
+    InputError
+        If files are missing (where the protocol does not score them 0), extra, of different sizes or hold
+        other values: all are named, none is skipped.
+    """
+    chosen = find_protocol(protocol or truth.protocol)
+    found = _masks(prediction)
+    _check_names(prediction, found, truth, missing_allowed=chosen.missing_is_zero)
+    scorer = Scorer(truth.scheme, chosen.name, options, truth.layout)
     problems: list[str] = []
-    scores = score_pairs(_read(pairs, scheme, problems), scheme, boundaries=True)
+    for mask in truth.masks:
+        try:
+            true = mask.read()
+            path = found.get(mask.name)
+            answer = None if path is None else truth.scheme.check_mask(images.read_mask(path), path)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        if answer is not None and answer.shape != true.shape:
+            problems.append(f"{mask.name} is {answer.shape}, its truth {true.shape}")
+        elif not problems:  # after the first one only more of them are looked for
+            scorer.add(mask.video, mask.name, answer, true)
+        on_frame()
     if problems:
         raise InputError(_first(problems), where=prediction, remedy="Mend these files; nothing was scored.")
-    return scores
+    return scorer.report()
 
 
-def _match(prediction: Path, truth: Path) -> list[tuple[Path, Path]]:
-    found = {name: _masks(folder) for name, folder in (("prediction", prediction), ("truth", truth))}
-    missing = sorted(found["truth"].keys() - found["prediction"].keys())
-    extra = sorted(found["prediction"].keys() - found["truth"].keys())
+def _check_names(prediction: Path, found: dict[str, Path], truth: Truth, *, missing_allowed: bool) -> None:
+    names = {mask.name for mask in truth.masks}
+    missing = [] if missing_allowed else sorted(names - found.keys())
+    extra = sorted(found.keys() - names)
     problems = [f"no prediction for {name}" for name in missing] + [f"no truth for {name}" for name in extra]
     if problems:
-        raise InputError(_first(problems), where=prediction, remedy="Both folders must hold the same names.")
-    if not found["truth"]:
-        raise InputError("No .png lies in the folder", where=truth, remedy="Give a folder of index PNGs.")
-    return [(found["prediction"][name], found["truth"][name]) for name in sorted(found["truth"])]
+        raise InputError(_first(problems), where=prediction, remedy="Both must hold the same names.")
 
 
 def _masks(folder: Path) -> dict[str, Path]:
@@ -64,7 +150,11 @@ def _masks(folder: Path) -> dict[str, Path]:
     return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
-def _scheme(prediction: Path, truth: Path, num_classes: int) -> LabelScheme:
+def _reader(path: Path, scheme: LabelScheme) -> Callable[[], npt.NDArray[np.uint8]]:
+    return lambda: scheme.check_mask(images.read_mask(path), path)
+
+
+def _scheme(truth: Path, prediction: Path, num_classes: int) -> LabelScheme:
     """Class names where a dataset.toml lies in or beside either folder, else numbers."""
     for folder in (truth, truth.parent, prediction, prediction.parent):
         path = folder / SCHEME_FILE
@@ -74,20 +164,6 @@ def _scheme(prediction: Path, truth: Path, num_classes: int) -> LabelScheme:
                 return scheme
     names = tuple(f"class {class_id}" for class_id in range(num_classes))
     return LabelScheme(name="classes", classes=names, colors=((0, 0, 0),) * num_classes)
-
-
-def _read(pairs: list[tuple[Path, Path]], scheme: LabelScheme, problems: list[str]) -> Iterator[Pair]:
-    for prediction_path, truth_path in pairs:
-        try:
-            prediction = scheme.check_mask(images.read_mask(prediction_path), prediction_path)
-            truth = scheme.check_mask(images.read_mask(truth_path), truth_path)
-        except InputError as error:
-            problems.append(str(error))
-            continue
-        if prediction.shape != truth.shape:
-            problems.append(f"{prediction_path.name} is {prediction.shape}, its truth {truth.shape}")
-            continue
-        yield prediction, truth
 
 
 def _first(problems: list[str]) -> str:

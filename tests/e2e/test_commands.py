@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import imageio.v3 as imageio
@@ -45,7 +46,8 @@ def test_train_then_evaluate_then_score(hogseg: Hogseg, toy: Path, run_folder: P
     scores = json.loads((toy / "out" / "scores.json").read_text("utf-8"))
     validated = [e for e in read_events(run_folder / "events.jsonl") if isinstance(e, Validated)]
     assert scores["miou"] == pytest.approx(max(event.miou for event in validated), abs=1e-6)
-    assert "surface Dice" in done.stdout
+    assert "NSD" in done.stdout
+    assert "one mask" in done.stdout
 
     # The same numbers by way of files: predict a folder, score the PNGs.
     assert hogseg("predict", "run", "data/images/c", "--out", "predicted").returncode == 0
@@ -54,6 +56,27 @@ def test_train_then_evaluate_then_score(hogseg: Hogseg, toy: Path, run_folder: P
     by_files = json.loads((toy / "score.json").read_text("utf-8"))
     assert by_files["miou"] == pytest.approx(scores["miou"])
     assert list(by_files["iou"]) == ["background", "tool", "tissue"]
+
+    # Against the data set by its layout, two folders compared, tables as CSV.
+    predicted = toy / "by_sample" / "c"
+    predicted.mkdir(parents=True)
+    for path in (toy / "predicted" / "masks").glob("*.png"):
+        shutil.copy(path, predicted / path.name)
+    done = hogseg(
+        *("score", "by_sample", "data", "--layout", "folders", "--frames", "c", "--against", "by_sample"),
+        *("--csv", "tables", "--json", "both.json", "--centerline", "tool"),
+    )
+    assert done.returncode == 0, done.stderr
+    both = json.loads((toy / "both.json").read_text("utf-8"))
+    assert both["miou"] == pytest.approx(scores["miou"])
+    assert both["comparison"]["mIoU"]["effect"] == 0.0
+    assert both["passport"]["layout"] == "folders"
+    assert {path.name for path in (toy / "tables").glob("*.csv")} == {
+        "classes.csv",
+        "videos.csv",
+        "frames.csv",
+    }
+    assert (toy / "tables" / "against" / "frames.csv").is_file()
 
 
 def test_resume_goes_on_and_refuses_another_recipe(hogseg: Hogseg, toy: Path, run_folder: Path) -> None:
@@ -147,6 +170,12 @@ def test_export_can_be_loaded_and_tells_no_paths(hogseg: Hogseg, toy: Path, run_
         (("hog", "toy.toml", "--out", "x"), "cannot be opened"),
         (("hog", "data", "--out", "x"), "holds no pictures"),
         (("score", "data/masks/a", "nowhere", "--classes", "3"), "No such folder"),
+        (("score", "data/masks/a", "data/masks/a"), "Give --classes or --layout"),
+        (
+            ("score", "data/masks/a", "data/masks/a", "--classes", "3", "--protocol", "x"),
+            "Known: dataset-miou",
+        ),
+        (("score", "data/masks/a", "data", "--layout", "cadis-task2"), "No frame lies here"),
     ],
 )
 def test_bad_input_gets_one_message_and_exit_2(
@@ -157,6 +186,12 @@ def test_bad_input_gets_one_message_and_exit_2(
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert not (toy / "x").exists()
+
+
+SCORING_FLAGS = {
+    *("--protocol", "--against", "--centerline", "--frame-edge", "--band-px", "--tolerance-px"),
+    *("--json", "--csv"),
+}
 
 
 def test_options_are_frozen(hogseg: Hogseg) -> None:
@@ -185,19 +220,23 @@ def test_options_are_frozen(hogseg: Hogseg) -> None:
             ),
             "--events-stdout",
         },
-        "evaluate": {"--data", "--split", "--without", "--device", "--json"},
+        "evaluate": {"--data", "--split", "--without", "--layout", "--device", *SCORING_FLAGS},
         "predict": {"--out", "--device"},
         "hog": {"--out", "--preset"},
-        "score": {"--classes", "--json"},
+        "score": {"--classes", "--layout", "--frames", *SCORING_FLAGS},
         "export": {"--out", "--half"},
         "selftest": set(),
         "demo": {"--screenshot"},
+        "data list": set(),
+        "data check": {"--layout", "--quick", "--json"},
+        "data download": {"--out", "--mirror"},
     }
     from typer.main import get_command
 
     from training.cli import app
 
-    commands = get_command(app).commands
+    commands = dict(get_command(app).commands)
+    commands |= {f"data {name}": command for name, command in commands.pop("data").commands.items()}
     found = {
         name: {word for param in command.params for word in param.opts if word.startswith("--")}
         for name, command in commands.items()

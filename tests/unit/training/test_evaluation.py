@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,12 @@ from napari_hogseg.io import images
 from napari_hogseg.io.errors import InputError
 from tests.unit.data.trees import SCHEME
 from training.evaluation import score_pairs
-from training.scoring import score_folders
+from training.scoring import score_folder, truth_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_hogseg.metrics.reports import ScoreReport
 
 
 def pairs() -> list[tuple[np.ndarray, np.ndarray]]:
@@ -41,20 +42,8 @@ def test_both_protocols_by_hand() -> None:
     assert scores.paper_per_image_miou != pytest.approx(scores.miou)
 
 
-def test_boundary_means_leave_absent_frames_out() -> None:
-    scores = score_pairs(pairs(), SCHEME, boundaries=True)
-    assert math.isnan(scores.boundary_iou["tissue"])
-    # class 1 stands in the first frame only. Bands of 3 px: 8x4 has no inside (all 32), 8x2 neither (16).
-    assert scores.boundary_iou["tool"] == pytest.approx(16 / 32)
-    assert scores.surface_dice["tool"] == pytest.approx(1.0)
-
-
-def test_json_has_no_nan_and_says_its_protocols() -> None:
-    text = json.dumps(score_pairs(pairs(), SCHEME, boundaries=True).to_json(), allow_nan=False)
-    told = json.loads(text)
-    assert told["iou"]["tissue"] is None
-    assert "confusion matrix" in told["protocols"]["miou"]
-    assert told["num_frames"] == 2
+def score_folders(prediction: Path, truth: Path, num_classes: int, protocol: str = "") -> ScoreReport:
+    return score_folder(prediction, truth_folder(truth, prediction, num_classes), protocol)
 
 
 @pytest.fixture
@@ -70,7 +59,11 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_folders_score_as_arrays_do(folders: tuple[Path, Path]) -> None:
     scores = score_folders(*folders, 3)
-    assert scores.miou == pytest.approx(score_pairs(pairs(), SCHEME).miou)
+    assert scores.numbers["mIoU"] == pytest.approx(score_pairs(pairs(), SCHEME).miou)
+    assert scores.other_number("paper-per-image") == pytest.approx(
+        score_pairs(pairs(), SCHEME).paper_per_image_miou
+    )
+    assert scores.videos == ("clip",)
     assert list(scores.iou) == ["class 0", "class 1", "class 2"]
 
 
@@ -96,7 +89,7 @@ def test_every_bad_file_is_named_and_nothing_is_scored(folders: tuple[Path, Path
 
 def test_empty_and_missing_folders(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such folder"):
-        score_folders(tmp_path / "none", tmp_path, 2)
+        score_folders(tmp_path, tmp_path / "none", 2)
     (tmp_path / "a").mkdir()
     with pytest.raises(InputError, match=r"No \.png"):
         score_folders(tmp_path / "a", tmp_path / "a", 2)
