@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from napari_hogseg.features.compiling import frozen_view
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics.confusion import as_uint8, check_same_shape, check_values, class_range
 from napari_hogseg.metrics.contours import (
@@ -284,8 +285,7 @@ def _label_pair(
     check_same_shape(prediction, truth)
     classes = class_range(num_classes, ignore)
     predicted, true = (
-        np.ascontiguousarray(as_uint8(mask, name))
-        for mask, name in ((prediction, "prediction"), (truth, "truth"))
+        frozen_view(as_uint8(mask, name)) for mask, name in ((prediction, "prediction"), (truth, "truth"))
     )
     if not true.size:
         raise InputError("a mask without pixels has no boundaries", where=f"shape {true.shape}")
@@ -294,7 +294,7 @@ def _label_pair(
     check_values(held_true, num_classes, ignore, "truth")
     if held_true[ignore]:
         void = np.where(true == ignore, np.uint8(NO_LABEL), np.uint8(0))
-        predicted, true = predicted | void, true | void
+        predicted, true = frozen_view(predicted | void), frozen_view(true | void)
         held = values_held(predicted)
     in_prediction, in_truth = held[classes], held_true[classes]
     pair = _Pair(predicted, true, num_classes, np.flatnonzero(in_prediction & in_truth))

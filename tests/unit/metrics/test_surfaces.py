@@ -300,7 +300,11 @@ def test_any_integer_type_and_memory_layout_is_scored_alike_and_left_alone():
         (np.repeat(prediction, 2, axis=1)[:, ::2], np.repeat(truth, 2, axis=0)[::2]),
     ]
     for form in forms:
-        np.testing.assert_array_equal(boundary_scores(*form, num_classes).nsd, want.nsd)
+        for mask in form:
+            mask.flags.writeable = False
+        got = boundary_scores(*form, num_classes)
+        np.testing.assert_array_equal(got.nsd, want.nsd)
+        np.testing.assert_array_equal(got.boundary_iou, want.boundary_iou)
     np.testing.assert_array_equal(prediction, copies[0])
     np.testing.assert_array_equal(truth, copies[1])
 
