@@ -5,6 +5,7 @@ Owns the few videos that stay open between two frames; decoding is `io.video`'s 
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections import OrderedDict
@@ -40,6 +41,7 @@ class OpenVideos:
         self._max_open = max_open
         self._lock = threading.Lock()
         self._sources: OrderedDict[Path, FrameSource] = OrderedDict()
+        self._has_opened = False
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._start_afresh)
 
@@ -48,12 +50,16 @@ class OpenVideos:
 
     def _start_afresh(self) -> None:
         self._lock = threading.Lock()
-        # Kept alive, not closed: closing would be the parent's business.
+        # Kept alive, never closed: a decoder waits for its threads to end, and a fork has left them behind.
         self._inherited, self._sources = self._sources, OrderedDict()
+        if self._has_opened:
+            # Nor may the collector find a decoder that was garbage before the fork: it would wait for ever.
+            gc.freeze()
 
     def frame(self, path: Path, frame_index: int) -> npt.NDArray[np.uint8]:
         """Read a frame, (H, W, 3) uint8 RGB, read-only; InputError if the video has no such frame."""
         with self._lock:
+            self._has_opened = True
             source = self._sources.pop(path, None) or open_frames(path)
             self._sources[path] = source
             while len(self._sources) > self._max_open:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +15,7 @@ from napari_hogseg.data.layout_table import packaged_tables
 from napari_hogseg.data.tree_scan import find_files, find_samples, list_files, natural_key
 from napari_hogseg.data.video_frames import OpenVideos
 from napari_hogseg.io.errors import InputError
+from napari_hogseg.io.video import open_frames
 from tests.miniature_trees import expected_mask, sar_frame, save, write_sar_video, write_tree
 
 if TYPE_CHECKING:
@@ -107,13 +110,23 @@ def test_few_videos_stay_open(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
 def test_a_forked_process_opens_its_videos_anew(tmp_path: Path) -> None:
-    """Two processes on one file handle would move each other's position."""
+    """Two processes on one file handle would move each other's position.
+
+    Nor may the child free a decoder of its parent's, here one in a circle of garbage: that never returns.
+    """
     path = tmp_path / "1.avi"
     write_sar_video(path, 1)
     videos = OpenVideos()
     videos.frame(path, 0)
+    circle: list[object] = [open_frames(path)]
+    circle[0].frame(0)
+    circle.append(circle)
+    del circle
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(60)  # ends the child, should it wait for ever
+        gc.collect()
         right = len(videos) == 0 and np.array_equal(videos.frame(path, 40), sar_frame(40, 1))
         os._exit(0 if right else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
