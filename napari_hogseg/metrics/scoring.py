@@ -287,6 +287,37 @@ class Scorer:
             )
 
 
+def score_frame(
+    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], num_classes: int, protocol: str = DEFAULT
+) -> dict[str, float]:
+    """Score one frame by a protocol, as its row in a report; NaN where it has nothing to score.
+
+    Parameters
+    ----------
+    prediction, truth : (H, W) uint8 array
+        Class ids, or ignore.
+    num_classes : int
+    protocol : str
+    """
+    chosen = find_protocol(protocol)
+    matrix = confusion_matrix(prediction, truth, num_classes, unanswered="count")
+    nsd = np.full(num_classes, np.nan)
+    if chosen.measures_boundaries:
+        only: tuple[Part, ...] = ("nsd",)
+        nsd = boundary_scores(
+            prediction, truth, num_classes, tolerance_px=chosen.tolerance_px, parts=only
+        ).nsd
+    table = FrameTable(
+        videos=("",),
+        hits=matrix.diagonal()[None],
+        truth_px=matrix.sum(axis=1)[None],
+        predicted_px=matrix[:, :num_classes].sum(axis=0)[None],
+        nsd=nsd[None],
+        missing=np.zeros(1, np.bool_),
+    )
+    return {name: float(values[0]) for name, values in chosen.per_frame(table).items()}
+
+
 def compare(a: ScoreReport, b: ScoreReport) -> Comparison:
     """Compare two reports on the same frames: b minus a, resampled over videos in pairs.
 

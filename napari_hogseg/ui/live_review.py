@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_hogseg.metrics.protocols import DEFAULT
 from napari_hogseg.ui.labels import to_display
 from napari_hogseg.ui.live import LiveChannel, on_gui_thread
 from napari_hogseg.ui.products import Comparison, FrameRenderer, FrameView, HogSettings, Scores, compare
@@ -89,6 +90,8 @@ class LiveReview(QObject):
     store : AnnotationStore
     layers : ReviewLayers
     parent : QObject, optional
+    protocol : str
+        By which a frame is scored.
 
     Attributes
     ----------
@@ -104,8 +107,10 @@ class LiveReview(QObject):
         store: AnnotationStore,
         layers: ReviewLayers,
         parent: QObject | None = None,
+        protocol: str = DEFAULT,
     ) -> None:
         super().__init__(parent)
+        self._protocol = protocol
         self._renderer, self._store, self._layers = renderer, store, layers
         self.state = LiveState()
         self._hog: HogSettings | None = HogSettings()
@@ -200,7 +205,9 @@ class LiveReview(QObject):
             return
         cached = self._cache.get((predictor.digest, view.frame_index))
         # The comparison belongs to this job: it is quick, and both panels are drawn together.
-        self._predictions.request(view.frame_index, partial(_assess, predictor, self._store, view, cached))
+        self._predictions.request(
+            view.frame_index, partial(_assess, predictor, self._store, view, cached, self._protocol)
+        )
         self._set_state()
 
     @on_gui_thread
@@ -238,7 +245,7 @@ class LiveReview(QObject):
         if predicted is not None and predictor is not None:
             view, class_ids = predicted.view, predicted.class_ids
             self._comparisons.request(
-                view.frame_index, partial(_assess, predictor, self._store, view, class_ids)
+                view.frame_index, partial(_assess, predictor, self._store, view, class_ids, self._protocol)
             )
 
     def _on_comparison_failed(self, _frame_index: object, error: InputError) -> None:
@@ -250,7 +257,11 @@ class LiveReview(QObject):
 
 
 def _assess(
-    predictor: Predictor, store: AnnotationStore, view: FrameView, known: npt.NDArray[np.uint8] | None
+    predictor: Predictor,
+    store: AnnotationStore,
+    view: FrameView,
+    known: npt.NDArray[np.uint8] | None,
+    protocol: str,
 ) -> Assessment:
     """Predict a frame (unless its prediction is known) and compare it; runs in a worker."""
     class_ids = predictor.predict(view.frame) if known is None else known
@@ -259,7 +270,8 @@ def _assess(
     if note:
         return Assessment(predicted, None, note)
     truth = store.mask(view.frame_index)
-    comparison = compare(view.frame_index, class_ids, truth, store.scheme.num_classes, TOLERANCE_PX)
+    num_classes = store.scheme.num_classes
+    comparison = compare(view.frame_index, class_ids, truth, num_classes, TOLERANCE_PX, protocol)
     return Assessment(predicted, comparison, "")
 
 

@@ -14,9 +14,11 @@ import numpy as np
 from napari_hogseg.data.scheme import IGNORE
 from napari_hogseg.features.drawing import hog_picture, to_uint8, white_point
 from napari_hogseg.features.live import cell_histogram
-from napari_hogseg.metrics.boundary import boundary_iou, surface_dice
 from napari_hogseg.metrics.confusion import confusion_matrix, iou_scores
 from napari_hogseg.metrics.error_map import boundary_errors
+from napari_hogseg.metrics.protocols import DEFAULT
+from napari_hogseg.metrics.scoring import score_frame
+from napari_hogseg.metrics.surfaces import boundary_scores
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,13 +57,18 @@ class FrameView:
 
 @dataclass(frozen=True)
 class Scores:
-    """Agreement of prediction and ground truth on one frame; tuples over the classes, NaN where absent."""
+    """Agreement of prediction and ground truth on one frame; tuples over the classes, NaN where absent.
+
+    `by_protocol` holds what the frame scores by the data set's protocol, by the names of its numbers.
+    """
 
     iou: tuple[float, ...]
     boundary_iou: tuple[float, ...]
     surface_dice: tuple[float, ...]
     mean_iou: float
     tolerance_px: int
+    protocol: str
+    by_protocol: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -128,13 +135,15 @@ def draw_hog(
 def warm_up() -> None:
     """Pay first-time costs before a clip is opened; meant for a thread.
 
-    The HOG kernels are compiled (seconds, once on a machine), and napari imports pandas with its first Labels
-    layer and scipy.ndimage (0.4 s) with its first Image. Layers themselves must not be made here: pint's lazy
-    unit registry fails when two threads fill it.
+    The kernels of HOG and metrics are compiled (seconds, once on a machine), and napari imports pandas with
+    its first Labels layer and scipy.ndimage (0.4 s) with its first Image. Layers themselves must not be made
+    here: pint's lazy unit registry fails when two threads fill it.
     """
     for module in ("scipy.ndimage", "pandas"):
         importlib.import_module(module)
     draw_hog(np.zeros((32, 32, 3), np.uint8), HogSettings(), None)
+    masks = np.eye(32, dtype=np.uint8)
+    compare(0, masks, masks[::-1].copy(), 2, 3)
 
 
 def compare(
@@ -143,23 +152,27 @@ def compare(
     truth: npt.NDArray[np.uint8],
     num_classes: int,
     tolerance_px: int,
+    protocol: str = DEFAULT,
 ) -> Comparison:
     """Compare a prediction with a frame's ground truth, both (H, W) uint8 class ids."""
-    matrix = confusion_matrix(prediction, truth, num_classes, ignore=IGNORE)
+    matrix = confusion_matrix(prediction, truth, num_classes, ignore=IGNORE, unanswered="count")
     iou = iou_scores(matrix)
-    # A class that neither mask holds is absent from every score; do not pay its distance transforms.
-    present = [bool(matrix[class_id].sum() + matrix[:, class_id].sum()) for class_id in range(num_classes)]
+    boundaries = boundary_scores(
+        prediction,
+        truth,
+        num_classes,
+        tolerance_px=tolerance_px,
+        band_px=tolerance_px,
+        ignore=IGNORE,
+        parts=("nsd", "boundary_iou"),
+    )
     scores = Scores(
-        iou=tuple(float(value) for value in iou.per_class),
-        boundary_iou=tuple(
-            boundary_iou(prediction, truth, class_id, tolerance_px) if present[class_id] else float("nan")
-            for class_id in range(num_classes)
-        ),
-        surface_dice=tuple(
-            surface_dice(prediction, truth, class_id, tolerance_px) if present[class_id] else float("nan")
-            for class_id in range(num_classes)
-        ),
+        iou=tuple(iou.per_class.tolist()),
+        boundary_iou=tuple(boundaries.boundary_iou.tolist()),
+        surface_dice=tuple(boundaries.nsd.tolist()),
         mean_iou=float(iou.mean),
         tolerance_px=tolerance_px,
+        protocol=protocol,
+        by_protocol=score_frame(prediction, truth, num_classes, protocol),
     )
     return Comparison(frame_index, boundary_errors(prediction, truth, tolerance_px, ignore=IGNORE), scores)

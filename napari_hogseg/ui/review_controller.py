@@ -18,6 +18,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_hogseg.inference.predictor import Predictor
 from napari_hogseg.io.errors import InputError
+from napari_hogseg.metrics.protocols import DEFAULT
 from napari_hogseg.session.annotations import AnnotationStore, CorrectionExport, session_folder
 from napari_hogseg.session.clips import Clip, open_clip
 from napari_hogseg.ui.fitted_view import FittedView
@@ -167,7 +168,8 @@ class ReviewController(QObject):
     @on_gui_thread
     def _on_store_opened(self, opened: tuple[Path, Path | None, Clip, AnnotationStore]) -> None:
         path, masks, clip, store = opened
-        live = LiveReview(FrameRenderer(clip.source, store), store, self.layers, self)
+        protocol = DEFAULT if clip.dataset is None else clip.dataset.layout.protocol
+        live = LiveReview(FrameRenderer(clip.source, store), store, self.layers, self, protocol)
         live.state_changed.connect(self._on_live_state)
         self._opening = Session(path, masks, clip, store, live)
         self.layers.open(EditableMasks(store, self._on_painted, self._on_refused), clip.scheme)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
+from napari_hogseg.metrics.protocols import DEFAULT
 from napari_hogseg.ui.section import Section, wrapped_label
 
 if TYPE_CHECKING:
@@ -72,7 +73,14 @@ class ScoresSection(Section):
 
     def _why(self, state: LiveState) -> str:
         if state.scores is not None:
-            return f"Boundaries within {state.scores.tolerance_px} px; '-': absent on this frame."
+            numbers = ", ".join(
+                f"{name} {'-' if math.isnan(value) else f'{value:.3f}'}"
+                for name, value in state.scores.by_protocol.items()
+            )
+            by_protocol = "" if state.scores.protocol == DEFAULT else f"{state.scores.protocol}: {numbers}. "
+            return (
+                f"{by_protocol}Boundaries within {state.scores.tolerance_px} px; '-': absent on this frame."
+            )
         if self._controller.model is None:
             return "No model is loaded."
         if state.prediction_error is not None:

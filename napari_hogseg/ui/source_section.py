@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
-from napari_hogseg.io.errors import InputError
-from napari_hogseg.session.clips import clip_folders, find_dataset
+from napari_hogseg.ui.dataset_box import DataSetBox
 from napari_hogseg.ui.reader import MASKS_KEY, SOURCE_KEY
 from napari_hogseg.ui.section import ElidedLabel, Section
 
 if TYPE_CHECKING:
+    from napari_hogseg.session.clips import DataSetClip
     from napari_hogseg.ui.review_controller import ReviewController
 
 PLUGIN = "napari-hogseg"
@@ -34,12 +34,10 @@ class SourceSection(Section):
         self._controller = controller
         self.clip_label = ElidedLabel("No clip is open.")
         self.masks_label = ElidedLabel("")
-        self.clips = QComboBox()
-        self.clips.setVisible(False)
-        self.clips.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.dataset = DataSetBox()
         self.video_button = QPushButton("Video...")
         self.folder_button = QPushButton("Folder...")
-        self.folder_button.setToolTip("A folder of frames, or a data set with images/ and masks/")
+        self.folder_button.setToolTip("A folder of frames, or a data set: its layout is recognised")
         self.masks_button = QPushButton("Masks...")
         self.masks_button.setToolTip(
             "A folder of PNG masks, named after the frames or as many as there are frames"
@@ -50,13 +48,15 @@ class SourceSection(Section):
         self.layer_button.setVisible(False)
         self.body.addLayout(_row(self.video_button, self.folder_button, self.masks_button))
         self.body.addWidget(self.layer_button)
-        for widget in (self.clip_label, self.clips, self.masks_label):
+        for widget in (self.clip_label, self.masks_label, self.dataset):
             self.body.addWidget(widget)
         self.video_button.clicked.connect(lambda: self._browse_video())
         self.folder_button.clicked.connect(lambda: self._browse_folder())
         self.masks_button.clicked.connect(lambda: self._browse_masks())
         self.layer_button.clicked.connect(lambda: self._use_layer())
-        self.clips.activated.connect(self._on_clip_chosen)
+        self.dataset.clip_chosen.connect(self._on_clip_chosen)
+        self.dataset.layout_chosen.connect(self._on_layout_chosen)
+        self.dataset.details_wanted.connect(self._show_details)
         for event in (controller.viewer.layers.events.inserted, controller.viewer.layers.events.removed):
             event.connect(self._on_layers_changed)
         self._on_layers_changed()
@@ -107,8 +107,20 @@ class SourceSection(Section):
         session = self._controller.session
         return "" if session is None else str(session.path.parent)
 
-    def _on_clip_chosen(self, position: int) -> None:
-        self._controller.open(Path(self.clips.itemData(position)))
+    def _on_clip_chosen(self, clip: DataSetClip) -> None:
+        self._controller.open(clip.path, dataset=self.dataset.dataset)
+
+    def _on_layout_chosen(self, layout: str) -> None:
+        dataset = self.dataset.dataset
+        if dataset is not None:
+            self._controller.open(dataset.root, layout=layout)
+
+    def _show_details(self) -> None:
+        dataset = self.dataset.dataset
+        if dataset is not None:
+            window = self._controller.viewer.window
+            _, dock = window.add_plugin_dock_widget(PLUGIN, "Data set", tabify=True)
+            dock.open(dataset.root, dataset.layout.reference)
 
     def _on_clip_changed(self) -> None:
         session = self._controller.session
@@ -121,21 +133,7 @@ class SourceSection(Section):
             f"{clip.source.name}: {num_frames} frames, {width} x {height}", tooltip=clip.source.path
         )
         self.masks_label.set_text(f"Masks: {clip.about_masks}", tooltip=session.masks or clip.source.path)
-        self._list_clips(Path(clip.source.path))
-
-    def _list_clips(self, current: Path) -> None:
-        """Offer the other clips of the data set the clip belongs to."""
-        self.clips.clear()
-        try:
-            dataset = find_dataset(current, "images") if current.is_dir() else None
-        except InputError:
-            dataset = None
-        folders = () if dataset is None else clip_folders(dataset)
-        for folder in folders:
-            self.clips.addItem(folder.name, str(folder))
-        if current in folders:
-            self.clips.setCurrentIndex(folders.index(current))
-        self.clips.setVisible(len(folders) > 1)
+        self.dataset.show_dataset(clip.dataset, Path(clip.source.path))
 
 
 class ModelSection(Section):

@@ -11,11 +11,12 @@ from npe2.manifest.utils import import_python_name
 from qtpy.QtWidgets import QApplication, QMainWindow
 
 import napari_hogseg
+from napari_hogseg.ui.dataset_dock import DataSetDock
 from napari_hogseg.ui.reader import VIDEO_SUFFIXES
 from napari_hogseg.ui.review_dock import ReviewDock
 from napari_hogseg.ui.source_section import PLUGIN, VIDEO_FILTER
 
-REVIEW = "Review (HOG segmentation)"
+PLUGIN_MENU, REVIEW, DATA_SET = "HOG segmentation", "Review", "Data set"
 MANIFEST = Path(napari_hogseg.__file__).with_name("napari.yaml")
 
 
@@ -36,9 +37,11 @@ def test_every_command_is_importable_and_named_after_the_plugin(manifest):
     assert all(identifier.startswith(f"{PLUGIN}.") for identifier in commands)
     targets = {name: import_python_name(command.python_name) for name, command in commands.items()}
     assert targets[f"{PLUGIN}.review"] is ReviewDock
+    assert targets[f"{PLUGIN}.data_set"] is DataSetDock
     assert all(map(callable, targets.values()))
     # napari gives the viewer to a parameter of this name only.
-    assert "napari_viewer" in inspect.signature(ReviewDock.__init__).parameters
+    for dock in (ReviewDock, DataSetDock):
+        assert "napari_viewer" in inspect.signature(dock.__init__).parameters
 
 
 def test_suffixes_are_those_of_reader_and_file_dialog(manifest):
@@ -69,7 +72,7 @@ def menu_bar(make_napari_viewer_proxy):
 
 def test_menu_opens_the_dock_and_hides_it(menu_bar, qtbot, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    action = entry(REVIEW, menu("Plugins", menu_bar))
+    action = entry(REVIEW, menu(PLUGIN_MENU, menu("Plugins", menu_bar)))
     action.trigger()
     dock = menu_bar.window().findChild(ReviewDock)
     qtbot.waitUntil(dock.isVisible)
@@ -79,8 +82,8 @@ def test_menu_opens_the_dock_and_hides_it(menu_bar, qtbot, tmp_path, monkeypatch
 
 
 def test_dock_and_sample_are_where_one_looks_for_them(menu_bar):
-    layers = menu("Layers", menu_bar)
-    for title in ("Segment", "Annotate"):
-        assert entry(REVIEW, menu(title, layers)).isEnabled()
+    ours = menu(PLUGIN_MENU, menu("Plugins", menu_bar))
+    for title in (REVIEW, DATA_SET):
+        assert entry(title, ours).isEnabled()
     samples = menu("Open Sample", menu("File", menu_bar))
     assert entry("Cataract clip (generated) (HOG segmentation)", samples).isEnabled()

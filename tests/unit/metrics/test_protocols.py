@@ -14,7 +14,7 @@ from napari_hogseg.data.scheme import LabelScheme
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics.per_image import paper_per_image_miou
 from napari_hogseg.metrics.protocols import PROTOCOLS, find_protocol
-from napari_hogseg.metrics.scoring import Scorer
+from napari_hogseg.metrics.scoring import Scorer, score_frame
 from napari_hogseg.metrics.scoring_options import ScoringOptions
 
 NUM_CLASSES = 4
@@ -195,3 +195,14 @@ def test_what_a_protocol_does_not_allow_is_refused() -> None:
         Scorer(SCHEME, "sar-rarp50", ScoringOptions(frame_edge="ignored"))
     with pytest.raises(InputError, match="scores no missing"):
         Scorer(SCHEME).add("a", "0", None, np.zeros((4, 4), np.uint8))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_frame_alone_scores_as_its_row_in_a_report(protocol) -> None:
+    frames = random_frames(2, void=False)
+    scorer = Scorer(SCHEME, protocol)
+    for number, (video, prediction, truth) in enumerate(frames):
+        scorer.add(video, f"{number}", prediction, truth)
+    for row, (_, prediction, truth) in zip(scorer.report().frame_rows(), frames, strict=True):
+        alone = score_frame(prediction, truth, NUM_CLASSES, protocol)
+        assert alone == pytest.approx({name: row[name] for name in alone}, nan_ok=True)
