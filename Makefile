@@ -5,11 +5,13 @@
 #   TORCH_INDEX=URL      an index for PyTorch alone, such as https://download.pytorch.org/whl/cpu (small, no CUDA) or
 #                        .../whl/cu130; by default pip's own choice, on x86-64 Linux a CUDA build of about 3 GB.
 #   PYTEST_ARGS=...      more arguments for pytest.
+#   WORKERS=2            processes that run the tests side by side; 0 runs them in one.
 
 QT ?= pyqt5
 ifeq ($(filter pyqt5 pyqt6,$(QT)),)
 $(error QT is pyqt5 or pyqt6, not "$(QT)")
 endif
+WORKERS ?= 2
 VENV ?= $(if $(filter pyqt6,$(QT)),.venv-pyqt6,.venv)
 OTHER_BINDING := $(if $(filter pyqt6,$(QT)),PyQt5,PyQt6)
 
@@ -46,7 +48,7 @@ demo: $(VENV)/.ready-$(QT)-demo ## open napari on the sample clip; without a dis
 
 test: lint ## every check and every test (what .ci/run runs)
 	NAPARI_STRICT_QT=1 NAPARI_ENSURE_PLUGIN_MAIN_THREAD=1 PYTEST_QT_API=$(QT) \
-	$(ON_SCREEN) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(ON_SCREEN) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.ready-$(QT)-test ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

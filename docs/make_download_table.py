@@ -1,7 +1,8 @@
 """Write the download table of vocalfolds: `python docs/make_download_table.py FOLDER [TABLE.toml]`.
 
 FOLDER is a clone of the authors' repository, or a copy with `images/` and `masks/`. Masks, and pictures that
-are the authors' own PNG, are recorded by SHA-256; pictures that are a re-encoded JPEG copy by difference hash.
+are the authors' own PNG, are recorded by SHA-256; pictures that are a re-encoded JPEG copy by difference
+hash.
 """
 
 from __future__ import annotations

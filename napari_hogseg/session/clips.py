@@ -167,14 +167,12 @@ def _below(root: Path, place: Path) -> str:
 def describe_dataset(dataset: DataSet) -> str:
     """Say in two sentences what was recognised: layout, classes, frames, protocol."""
     layout = dataset.layout
-    title = (
-        f"Folders with {SCHEME_FILE}, '{layout.scheme.name}'" if layout.table is None else layout.table.title
-    )
+    plain = f"Folders with {SCHEME_FILE}, '{layout.scheme.name}' ({layout.scheme.num_classes} classes)"
+    title = plain if layout.table is None else layout.table.title
     num_masks = sum(sample.mask_path is not None for sample in dataset.samples)
     groups = "1 video" if len(dataset.groups) == 1 else f"{len(dataset.groups)} videos"
     return (
-        f"{title}: {layout.scheme.num_classes} classes, {len(dataset.samples)} frames in {groups}, "
-        f"{num_masks} masks. Scored by {layout.protocol}."
+        f"{title}: {len(dataset.samples)} frames in {groups}, {num_masks} masks. Scored by {layout.protocol}."
     )
 
 

@@ -142,7 +142,7 @@ def describe_check(report: CheckReport) -> str:
     """Say in one line what a check found."""
     read = f"{report.num_masks_read} of {report.num_masks} masks read"
     if not report.errors:
-        notes = f", {len(report.notes)} notes" if report.notes else ""
+        notes = {0: "", 1: ", 1 note"}.get(len(report.notes), f", {len(report.notes)} notes")
         return f"No problem in {read}{notes}."
     problems = "1 problem" if len(report.errors) == 1 else f"{len(report.errors)} problems"
     first = report.errors[0]

@@ -264,9 +264,10 @@ class DataSetDock(QWidget):
         _fill(self.problems, [(f"{problem.kind.value}: {problem.what}", problem.where) for problem in shown])
         for row_number, problem in enumerate(shown):
             self.problems.topLevelItem(row_number).setToolTip(0, f"{problem.what}\n{problem.remedy}")
-        more = f" (first {MAX_PROBLEMS} of {len(problems)})" if len(problems) > MAX_PROBLEMS else ""
-        title = f"Problems: {len(problems)}{more}" if problems else "Problems"
+        num_errors = sum(problem.kind.is_error for problem in problems)
+        title = f"Problems: {num_errors}, notes: {len(problems) - num_errors}" if problems else "Problems"
         self.tabs.setTabText(self.tabs.indexOf(self.problems), title)
+        self.problems.setToolTip(f"The first {MAX_PROBLEMS}" if len(problems) > MAX_PROBLEMS else "")
 
     def _enable(self) -> None:
         self.open_button.setEnabled(self.dataset is not None and self.videos.currentItem() is not None)
@@ -278,7 +279,6 @@ def _table(*titles: str) -> QTreeWidget:
     table = QTreeWidget()
     table.setHeaderLabels(titles)
     table.setRootIsDecorated(False)
-    table.setAlternatingRowColors(True)
     table.setUniformRowHeights(True)
     header = table.header()
     header.setStretchLastSection(False)
