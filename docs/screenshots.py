@@ -1,4 +1,4 @@
-"""Photograph the real window before, during and after a fine-tune on real frames.
+"""Photograph the real window before, during and after a fine-tune on real frames, and a checked data set.
 
     python docs/screenshots.py --data vocalfolds --model RUN [--out docs/images] [--steps 120]
 
@@ -57,6 +57,7 @@ def main() -> None:
         dock.finetune.runs_root = Path(folder) / "runs"
         try:
             review(viewer, dock, flags.out, flags.steps)
+            show_data_set(viewer, dock, flags.data.resolve(), flags.out)
         finally:
             dock.controller.close()
             viewer.close()
@@ -99,6 +100,20 @@ def review(viewer: Viewer, dock: ReviewDock, out: Path, steps: int) -> None:
     dock.scores.opened = dock.legend.opened = True
     demo.turn(1.0)
     demo.photograph(viewer).save(out / "review-after-scores.png", optimize=True)
+
+
+def show_data_set(viewer: Viewer, review: ReviewDock, root: Path, out: Path) -> None:
+    """Check the whole data set in its own dock."""
+    from napari_hogseg.ui import demo
+
+    _, dock = viewer.window.add_plugin_dock_widget("napari-hogseg", "Data set", tabify=True)
+    dock.open(root)
+    demo.wait_until(review, lambda: dock.dataset is not None, "The data set was not opened")
+    dock.check_button.click()
+    demo.wait_until(review, lambda: dock.bar.isHidden(), "The check did not end", TIMEOUT_S)
+    dock.tabs.setCurrentWidget(dock.classes)
+    demo.turn(1.0)
+    demo.photograph(viewer).save(out / "data-set.png", optimize=True)
 
 
 def without_thin_void(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

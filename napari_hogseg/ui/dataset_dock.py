@@ -170,7 +170,9 @@ class DataSetDock(QWidget):
         self.about.setText(describe_dataset(dataset))
         _say(self.note, "" if dataset.layout.table is None else dataset.layout.table.note)
         self._show_layouts(dataset.layout.reference, candidates)
-        _fill(self.videos, [self._video_row(clip) for clip in self._clips])
+        rows = [self._video_row(clip) for clip in self._clips]
+        _fill(self.videos, rows)
+        self.videos.setColumnHidden(1, not any(part for _, part, *_ in rows))
         self._show_classes(None)
         self._show_problems(())
         self.status.setText("Files are not checked yet.")
