@@ -357,5 +357,17 @@ def main() -> None:
         reporting.console.print(f"error: {what}", style="red")
         if remedy:
             reporting.console.print(remedy)
-        sys.stdout.flush()
         raise SystemExit(int(code)) from (error if os.environ.get("HOGSEG_DEBUG") else None)
+    finally:
+        _let_go_of_broken_pipes()
+
+
+def _let_go_of_broken_pipes() -> None:
+    """Send what nobody reads any more to nowhere: Python would end with 120 in place of our exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

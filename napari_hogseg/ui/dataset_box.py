@@ -137,6 +137,10 @@ class DataSetBox(QWidget):
     def _on_check_failed(self, _dataset: object, error: InputError) -> None:
         self.problems.setText(str(error))
 
+    def close_threads(self) -> None:
+        """End what still looks through files."""
+        _close(self._recognising, self._checking)
+
 
 def describe_check(report: CheckReport) -> str:
     """Say in one line what a check found."""

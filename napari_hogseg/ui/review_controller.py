@@ -85,6 +85,8 @@ class ReviewController(QObject):
         What is being opened or loaded; empty when nothing is.
     panel_closed : Signal(str)
         The user deleted a panel's layer.
+    closing : Signal()
+        The review ends: what works for it must end its threads.
     """
 
     clip_changed = Signal()
@@ -95,6 +97,7 @@ class ReviewController(QObject):
     failed = Signal(str)
     busy_changed = Signal(str)
     panel_closed = Signal(str)
+    closing = Signal()
     _store_changed = Signal()
 
     def __init__(
@@ -375,6 +378,7 @@ class ReviewController(QObject):
         if self._closed:
             return True
         self._closed = True
+        self.closing.emit()
         session = self.session or self._opening
         try:
             self.viewer.dims.events.current_step.disconnect(self._on_step)

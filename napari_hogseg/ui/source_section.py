@@ -61,6 +61,7 @@ class SourceSection(Section):
             event.connect(self._on_layers_changed)
         self._on_layers_changed()
         controller.clip_changed.connect(self._on_clip_changed)
+        controller.closing.connect(self.dataset.close_threads)
 
     def _browse_video(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a video", self._start_folder(), VIDEO_FILTER)

@@ -159,7 +159,10 @@ def test_ctrl_c_ends_a_check_in_one_line(
     Image.fromarray(noise).save(big, compress_level=1)
     for number in range(1, 500):
         os.link(big, big.with_name(f"frame_{number}.png"))
+    # Where the tests run in a shell's background Ctrl-C is ignored, and a child would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     child = start_hogseg("data", "check", "toy")
+    signal.signal(signal.SIGINT, before)
     assert "checking toy" in child.stderr.readline()
     time.sleep(1.0)
     child.send_signal(signal.SIGINT)

@@ -186,7 +186,7 @@ def test_a_killed_trainer_is_told_and_its_checkpoint_offered_and_one_may_start_a
     shutil.copytree(base / "checkpoints", run / "checkpoints")  # as a longer run would have left it
     shutil.copy(base / "last", run / "last")
     os.kill(panel.trainer.pid, signal.SIGKILL)
-    qtbot.waitUntil(lambda: panel.problem.isVisible(), timeout=2_000)
+    qtbot.waitUntil(lambda: panel.problem.isVisible(), timeout=10_000)
     assert "killed (signal 9" in panel.problem.text()
     assert "memory" in panel.problem.text()
     assert panel.models == []
@@ -240,7 +240,7 @@ def test_no_trainer_outlives_the_panel(qtbot, tmp_path, base) -> None:
     run, pid = panel._job.run, panel.trainer.pid
     panel.deleteLater()
     del panel
-    qtbot.waitUntil(lambda: not alive(pid), timeout=8_000)
+    qtbot.waitUntil(lambda: not alive(pid), timeout=30_000)
     assert Predictor.load(run, "cpu").scheme.name == "toy"
 
 
