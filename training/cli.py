@@ -234,6 +234,12 @@ def score(  # noqa: PLR0913 - each is a flag
     from training import scoring
 
     options = _scoring_options(centerline, frame_edge, band_px, tolerance_px)
+    if layout and classes is not None:
+        raise InputError(
+            "The layout says how many classes there are", where="--classes", remedy="Leave it out."
+        )
+    if frames != "all" and not layout:
+        raise InputError("Frames are chosen in a data set", where="--frames", remedy="Name its --layout.")
     if layout:
         masks = scoring.truth_dataset(truth, layout, frames)
     elif classes is not None:

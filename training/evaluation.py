@@ -104,7 +104,8 @@ def evaluate_by_protocol(
     on_frame : callable
         Called after each frame, for progress.
     """
-    scorer = Scorer(dataset.scheme, protocol, options, dataset.layout.name)
+    layout = dataset.layout
+    scorer = Scorer(dataset.scheme, protocol, options, layout.name, layout.same_recording)
     for sample in samples:
         frame, truth = dataset.read_pair(sample)
         scorer.add(sample.group, sample.sample_id, predictor.predict(frame), truth)

@@ -27,7 +27,7 @@ ABSENT = "-"
 def show_report(title: str, report: ScoreReport) -> Group:
     """Lay a report out: what was measured and how, the numbers, classes, videos, notes."""
     num_frames, num_videos = len(report.frame_names), len(report.videos)
-    absent = f", {report.num_absent} classes absent" if report.num_absent else ""
+    absent = f", {_counted(report.num_absent, 'class', 'classes')} absent" if report.num_absent else ""
     frames = f"{_counted(num_frames, 'frame')} of {_counted(num_videos, 'video')}{absent}"
     parts: list[RenderableType] = [
         Text(f"{title}: {frames}, by {report.protocol.name}", style="bold"),
@@ -131,8 +131,8 @@ def _add(table: Table, *cells: str) -> None:
     table.add_row(*cells[: len(table.columns)])
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _counted(number: int, noun: str, plural: str = "") -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or f'{noun}s'}"
 
 
 def _number(value: str | float, digits: int) -> str:

@@ -45,6 +45,7 @@ class Truth:
     masks: tuple[TruthMask, ...]
     protocol: str = DEFAULT
     layout: str = ""
+    same_recording: tuple[frozenset[str], ...] = ()
 
 
 def truth_folder(folder: Path, prediction: Path, num_classes: int) -> Truth:
@@ -83,7 +84,10 @@ def truth_dataset(root: Path, layout: str, frames: str = "all") -> Truth:
     )
     if not masks:
         raise InputError(f"'{frames}' holds no frame with a mask", where=root, remedy="Name others.")
-    return Truth(root, dataset.scheme, masks, dataset.layout.protocol, dataset.layout.name)
+    layout_found = dataset.layout
+    return Truth(
+        root, dataset.scheme, masks, layout_found.protocol, layout_found.name, layout_found.same_recording
+    )
 
 
 def score_folder(
@@ -114,7 +118,7 @@ def score_folder(
     chosen = find_protocol(protocol or truth.protocol)
     found = _masks(prediction)
     _check_names(prediction, found, truth, missing_allowed=chosen.missing_is_zero)
-    scorer = Scorer(truth.scheme, chosen.name, options, truth.layout)
+    scorer = Scorer(truth.scheme, chosen.name, options, truth.layout, truth.same_recording)
     problems: list[str] = []
     for mask in truth.masks:
         try:

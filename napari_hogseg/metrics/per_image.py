@@ -23,7 +23,7 @@ def paper_per_image_miou(
     """Mean over images of the mean IoU over the classes in that image's truth, background included.
 
     A class that only the prediction holds costs nothing but the pixels it takes from others, and a class in
-    one image of a hundred counts in that image only: the number tends to lie above the data-set mIoU.
+    one image of a hundred counts in that image only: the number may lie on either side of the data-set mIoU.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_hogseg.io import atomic
+from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics.protocols import dataset_iou, find_protocol
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class ScoreReport:
     table : FrameTable
         Counts per frame.
     frame_names : tuple of str
+    recordings : tuple of str
+        What each frame is resampled with: its video, or the recording that several videos were cut from.
     boundaries : mapping of str to (N, C) float64 array
         `nsd`, `hd95_px`, `boundary_iou`, `davis_f` and, where asked for, `cl_dice`.
     errors : ErrorDecomposition
@@ -94,6 +97,7 @@ class ScoreReport:
     options: ScoringOptions
     table: FrameTable
     frame_names: tuple[str, ...]
+    recordings: tuple[str, ...]
     boundaries: Mapping[str, NDArray[np.float64]] = field(repr=False)
     errors: ErrorDecomposition = field(repr=False)
     intervals: Mapping[str, Interval]
@@ -132,8 +136,19 @@ class ScoreReport:
         return {name: values[name] for name in self.protocol.quantities}
 
     def other_number(self, protocol: str) -> float:
-        """Score the same frames by another protocol, one that measures no boundaries: its first number."""
+        """Score the same frames by another protocol: its first number.
+
+        Raises
+        ------
+        InputError
+            If it measures boundaries in another way than this report did.
+        """
         other = find_protocol(protocol)
+        if other.measures_boundaries and other is not self.protocol:
+            raise InputError(
+                f"'{protocol}' measures boundaries of its own",
+                remedy="Score the frames by it from the start.",
+            )
         return other.statistic(self.table)(np.ones(len(self.frame_names)))[other.quantities[0]]
 
     # --- tables -----------------------------------------------------------------------------------

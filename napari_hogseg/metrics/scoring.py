@@ -66,6 +66,8 @@ class Scorer:
     options : ScoringOptions, optional
     layout : str
         Where truth and classes come from, for the passport.
+    same_recording : iterable of frozenset of str
+        Videos that were cut from one recording: they are resampled together.
 
     Raises
     ------
@@ -79,9 +81,11 @@ class Scorer:
         protocol: str = DEFAULT,
         options: ScoringOptions | None = None,
         layout: str = "",
+        same_recording: Iterable[frozenset[str]] = (),
     ) -> None:
         self.scheme, self.protocol = scheme, find_protocol(protocol)
         self.options, self._layout = options or ScoringOptions(), layout
+        self._recordings = {video: "+".join(sorted(videos)) for videos in same_recording for video in videos}
         unknown = sorted(set(self.options.centerline) - set(scheme.classes))
         if unknown:
             raise InputError(
@@ -140,7 +144,8 @@ class Scorer:
             answer = np.full_like(truth, IGNORE)
         else:
             answer = prediction
-            self._predictions.add(prediction)
+        # A missing file is part of what was predicted: it must not leave the digest as it is without it.
+        self._predictions.add(np.empty((0, 0), np.uint8) if prediction is None else prediction)
         self._truth.add(truth)
         self._measure_widths(truth)
         self._frames.append(self._score(video, frame, answer, truth, missing=prediction is None))
@@ -195,10 +200,11 @@ class Scorer:
         if not self._frames:
             raise InputError("There is no frame to score", remedy="Name frames that have a mask.")
         table, arrays = self._table(), self._arrays()
+        recordings = tuple(self._recordings.get(video, video) for video in table.videos)
         statistic = self.protocol.statistic(table)
         intervals = bootstrap_intervals(
             lambda weights: {**statistic(weights), **_class_iou(self.scheme, table, weights)},
-            table.videos,
+            recordings,
             num_resamples=self.options.num_resamples,
             seed=self.options.seed,
         )
@@ -211,11 +217,12 @@ class Scorer:
             options=self.options,
             table=table,
             frame_names=tuple(frame.name for frame in self._frames),
+            recordings=recordings,
             boundaries=arrays,
             errors=errors,
             intervals=intervals,
-            passport=self._passport(),
-            notes=tuple(self._notes(table)),
+            passport=self._passport(len(set(recordings))),
+            notes=tuple(self._notes(recordings)),
         )
 
     def _table(self) -> FrameTable:
@@ -239,7 +246,7 @@ class Scorer:
             arrays["cl_dice"] = np.stack([frame.centerline for frame in self._frames])
         return arrays
 
-    def _passport(self) -> dict[str, object]:
+    def _passport(self, num_recordings: int) -> dict[str, object]:
         protocol, options = self.protocol, self.options
         return {
             "protocol": protocol.name,
@@ -252,13 +259,14 @@ class Scorer:
             "boundary_error_px": options.boundary_px,
             "frame_edge": options.frame_edge,
             "hd95": "larger of two 95 % quantiles, infinite for a missed or invented class; median of frames",
-            "boundary_means": "over the frames that hold the class in truth or prediction, then over classes",
+            "boundary_means": "over the frames that hold the class in truth or prediction",
             "ignore": IGNORE,
             "layout": self._layout or None,
             "num_frames": len(self._frames),
             "num_videos": len({frame.video for frame in self._frames}),
             "bootstrap": {
-                "over": "videos",
+                "over": "videos, those of one recording together",
+                "num_drawn": num_recordings,
                 "level": LEVEL,
                 "num_resamples": options.num_resamples,
                 "seed": options.seed,
@@ -268,9 +276,12 @@ class Scorer:
             "versions": versions(),
         }
 
-    def _notes(self, table: FrameTable) -> Iterable[str]:
-        if len(set(table.videos)) < 2:
-            yield "One video: there is no interval, for one video says nothing about others."
+    def _notes(self, recordings: tuple[str, ...]) -> Iterable[str]:
+        if len(set(recordings)) < 2:
+            yield "One recording: there is no interval, for one says nothing about others."
+        joined = sorted({name for name in recordings if "+" in name and name in self._recordings.values()})
+        if joined:
+            yield f"Resampled together, as cut from one recording: {', '.join(joined)}."
         missing = [frame.name for frame in self._frames if frame.missing]
         if missing:
             names = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
@@ -282,8 +293,8 @@ class Scorer:
         ]
         if thin:
             yield (
-                f"A Boundary IoU band of {self.options.band_px} px reaches the middle of {', '.join(thin)}: "
-                "there it is plain IoU. Choose a narrower band (--band-px)."
+                f"A Boundary IoU band of {self.options.band_px} px is as wide as half the structures of "
+                f"{', '.join(thin)}, in the median: it tends to plain IoU. Choose a narrower one (--band-px)."
             )
 
 
@@ -346,18 +357,18 @@ def compare(a: ScoreReport, b: ScoreReport) -> Comparison:
         return {name: other[name] - one[name] for name in one}
 
     whole = difference(np.ones(len(a.table.videos)))
-    if len(set(a.table.videos)) < 2:
+    if len(set(a.recordings)) < 2:
         return Comparison(
             {name: Difference(effect, Interval(np.nan, np.nan), np.nan) for name, effect in whole.items()}, 1
         )
     options = a.options
-    drawn = resample(difference, a.table.videos, num_resamples=options.num_resamples, seed=options.seed)
+    drawn = resample(difference, a.recordings, num_resamples=options.num_resamples, seed=options.seed)
     return Comparison(
         {
             name: Difference(effect, percentile_interval(drawn[name]), _share_above_zero(drawn[name]))
             for name, effect in whole.items()
         },
-        len(set(a.table.videos)),
+        len(set(a.recordings)),
     )
 
 

@@ -171,6 +171,8 @@ def test_export_can_be_loaded_and_tells_no_paths(hogseg: Hogseg, toy: Path, run_
         (("hog", "data", "--out", "x"), "holds no pictures"),
         (("score", "data/masks/a", "nowhere", "--classes", "3"), "No such folder"),
         (("score", "data/masks/a", "data/masks/a"), "Give --classes or --layout"),
+        (("score", "data/masks/a", "data", "--layout", "folders", "--classes", "3"), "The layout says"),
+        (("score", "data/masks/a", "data/masks/a", "--classes", "3", "--frames", "a"), "Name its --layout"),
         (
             ("score", "data/masks/a", "data/masks/a", "--classes", "3", "--protocol", "x"),
             "Known: dataset-miou",

@@ -146,7 +146,22 @@ def test_a_report_has_intervals_round_its_numbers_and_none_with_one_video() -> N
     assert interval.high - interval.low > 0.01
     alone = report(num_videos=1)
     assert alone.intervals == {}
-    assert any("One video" in note for note in alone.notes)
+    assert any("One recording" in note for note in alone.notes)
+
+
+def test_videos_of_one_recording_are_drawn_together() -> None:
+    scorer = Scorer(SCHEME, options=FEW, same_recording=[frozenset({"v0", "v1", "v2"})])
+    for video, name, prediction, truth in frames(1):
+        scorer.add(video, name, prediction, truth)
+    joined = scorer.report()
+    assert len(joined.videos) == 4
+    assert set(joined.recordings) == {"v0+v1+v2", "v3"}
+    assert joined.passport["bootstrap"]["num_drawn"] == 2
+    assert any("v0+v1+v2" in note for note in joined.notes)
+    # Drawn of two: one, the other or both. The ends are the two recordings alone.
+    alone = [row["iou tool"] for row in joined.video_rows()]
+    assert joined.intervals["IoU/tool"].low == pytest.approx(alone[3])
+    assert joined.intervals["IoU/tool"].high > np.mean(alone[:3]) - 0.05
 
 
 # --- comparison
@@ -204,12 +219,24 @@ def test_every_number_carries_its_passport() -> None:
     assert passport["prediction_sha256"] != report(2).passport["prediction_sha256"]
 
 
+def test_a_missing_file_is_part_of_the_digest_and_another_protocols_boundaries_are_refused() -> None:
+    digests = set()
+    for missing in (0, 1):
+        scorer = Scorer(SCHEME, "sar-rarp50", FEW)
+        for number in range(2):
+            scorer.add("a", f"{number}", None if number == missing else disc(20), disc(20))
+        digests.add(scorer.report().passport["prediction_sha256"])
+    assert len(digests) == 2
+    with pytest.raises(InputError, match="boundaries of its own"):
+        report().other_number("sar-rarp50")
+
+
 def test_a_band_wider_than_a_thin_tool_is_warned_of() -> None:
     thin = np.zeros((48, 64), np.uint8)
     thin[20:24] = 1  # 4 px wide: two erosions take it away
     scorer = Scorer(SCHEME, options=FEW)
     scorer.add("a", "0", thin, thin)
-    assert any("reaches the middle of tool (2 px)" in note for note in scorer.report().notes)
+    assert any("as wide as half the structures of tool (2 px)" in note for note in scorer.report().notes)
     narrow = Scorer(SCHEME, options=ScoringOptions(num_resamples=200, band_px=1))
     narrow.add("a", "0", thin, thin)
     assert not any("tool" in note for note in narrow.report().notes)
