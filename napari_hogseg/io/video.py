@@ -19,11 +19,11 @@ from napari_hogseg.io.frame_cache import FrameCache
 from napari_hogseg.io.video_file import Video
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
-__all__ = ["FrameSource", "ImageFolder", "LazyFrames", "Video", "frame_digest", "open_frames"]
+__all__ = ["FrameSource", "ImageFolder", "LazyFrames", "Pictures", "Video", "frame_digest", "open_frames"]
 
 FOLDER_RATE = 25.0
 """Nominal frames a second of an image folder."""
@@ -67,54 +67,49 @@ class FrameSource(Protocol):
         """Release the file."""
 
 
-class ImageFolder:
-    """Pictures of one size, in natural order of their names.
+class Pictures:
+    """Frames of one size that are read one by one, and kept while there is room; a `FrameSource`.
 
     Parameters
     ----------
-    paths : sequence of Path
-        At least one.
-    folder : Path
+    path : Path
+        Their folder.
+    names : list of str
+        A file stem for each.
+    size : tuple of int
+        Height and width of all.
+    read : callable
+        `read(frame_index) -> (H, W, 3) uint8`; may be called from several threads at once.
+    where : callable
+        `where(frame_index) -> Path`, for messages.
     """
 
-    def __init__(self, paths: Sequence[Path], folder: Path) -> None:
-        self._paths, self.path, self.name = tuple(paths), folder, folder.name
+    def __init__(
+        self,
+        path: Path,
+        names: list[str],
+        size: tuple[int, int],
+        read: Callable[[int], npt.NDArray[np.uint8]],
+        where: Callable[[int], Path],
+    ) -> None:
+        self.path, self.name, self.frame_names = path, path.name, names
+        self.height, self.width = size
+        self._read, self._where = read, where
         self._cache = FrameCache()
         self._lock = threading.Lock()
-        self.height, self.width = self._common_size()
-
-    def _common_size(self) -> tuple[int, int]:
-        """Height and width of all pictures, from their headers alone."""
-        sizes = {path: images.image_size(path) for path in self._paths}
-        common = sizes[self._paths[0]]
-        odd = [f"{path.name} ({size[1]}x{size[0]})" for path, size in sizes.items() if size != common]
-        if odd:
-            more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
-            first = f"{self._paths[0].name} is {common[1]}x{common[0]}"
-            raise InputError(
-                f"The pictures differ in size: {first}, but {', '.join(odd[:5])}{more}",
-                where=self.path,
-                remedy="Put pictures of one size into a folder.",
-            )
-        return common
 
     @property
     def num_frames(self) -> int:
         """How many pictures there are."""
-        return len(self._paths)
+        return len(self.frame_names)
 
     @property
     def pts_s(self) -> npt.NDArray[np.float64]:
         """Nominal times at 25 frames a second, (T,) float64."""
         return np.arange(self.num_frames) / FOLDER_RATE
 
-    @property
-    def frame_names(self) -> list[str]:
-        """The file stems."""
-        return [path.stem for path in self._paths]
-
     def frame(self, frame_index: int) -> npt.NDArray[np.uint8]:
-        """Read a picture, (H, W, 3) uint8 RGB, read-only; InputError if it is damaged."""
+        """Read a picture, (H, W, 3) uint8 RGB, read-only; InputError if it is damaged or of another size."""
         number = operator.index(frame_index)
         if not 0 <= number < self.num_frames:
             raise IndexError(f"frame {number} of {self.num_frames} in {self.path}")
@@ -122,15 +117,61 @@ class ImageFolder:
             cached = self._cache.get(number)
         if cached is not None:
             return cached
-        path = self._paths[number]
-        frame = images.read_image(path)  # outside the lock: several pictures may be decoded at once
-        if frame.shape[:2] != (self.height, self.width):
-            raise InputError("The picture has changed its size since it was listed", where=path)
+        frame = self._read(number)  # outside the lock: several pictures may be decoded at once
+        height, width = frame.shape[:2]
+        if (height, width) != (self.height, self.width):
+            raise InputError(
+                f"This picture is {width}x{height}, the others are {self.width}x{self.height}",
+                where=self._where(number),
+                remedy="Put pictures of one size into a folder.",
+            )
         with self._lock:
             return self._cache.put(number, frame)
 
     def close(self) -> None:
         """Nothing stays open."""
+
+
+class ImageFolder(Pictures):
+    """Pictures of one size, in natural order of their names.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        At least one.
+    folder : Path
+
+    Raises
+    ------
+    InputError
+        If their sizes differ, by their headers.
+    """
+
+    def __init__(self, paths: Sequence[Path], folder: Path) -> None:
+        paths = tuple(paths)
+        super().__init__(
+            folder,
+            [path.stem for path in paths],
+            _common_size(paths, folder),
+            read=lambda number: images.read_image(paths[number]),
+            where=paths.__getitem__,
+        )
+
+
+def _common_size(paths: Sequence[Path], folder: Path) -> tuple[int, int]:
+    """Height and width of all pictures, from their headers alone."""
+    sizes = {path: images.image_size(path) for path in paths}
+    common = sizes[paths[0]]
+    odd = [f"{path.name} ({size[1]}x{size[0]})" for path, size in sizes.items() if size != common]
+    if odd:
+        more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
+        first = f"{paths[0].name} is {common[1]}x{common[0]}"
+        raise InputError(
+            f"The pictures differ in size: {first}, but {', '.join(odd[:5])}{more}",
+            where=folder,
+            remedy="Put pictures of one size into a folder.",
+        )
+    return common
 
 
 class LazyFrames:

@@ -15,9 +15,8 @@ from napari_hogseg.data.recognition import recognise
 from napari_hogseg.data.scheme import SCHEME_FILE, LabelScheme
 from napari_hogseg.io import images
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.io.video import open_frames
+from napari_hogseg.io.video import Pictures, open_frames
 from napari_hogseg.session.annotations import SessionIdentity
-from napari_hogseg.session.dataset_frames import DataSetFrames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -239,7 +238,7 @@ def open_dataset_clip(dataset: DataSet, part: DataSetClip) -> Clip:
     """
     samples = part.samples
     if samples[0].frame_index is None:
-        source: FrameSource = DataSetFrames(dataset, samples, part.path)
+        source: FrameSource = _pictures(dataset, part)
         indexed = dict(enumerate(samples))
     else:
         source = open_frames(part.path)  # all frames of the video, though few of them have a mask
@@ -254,6 +253,22 @@ def open_dataset_clip(dataset: DataSet, part: DataSetClip) -> Clip:
         about_masks=f"{len(truth.samples)} masks of data set '{dataset.layout.name}'",
         dataset=dataset,
         part=part,
+    )
+
+
+def _pictures(dataset: DataSet, part: DataSetClip) -> Pictures:
+    """Frames as the layout reads them; the first one's size is expected of all."""
+    samples = part.samples
+    names = [sample.image_path.stem for sample in samples]
+    if len(set(names)) < len(names):
+        names = [sample.sample_id.replace("/", "_") for sample in samples]
+    height, width = dataset.read_frame(samples[0]).shape[:2]
+    return Pictures(
+        part.path,
+        names,
+        (height, width),
+        read=lambda number: dataset.read_frame(samples[number]),
+        where=lambda number: samples[number].image_path,
     )
 
 
