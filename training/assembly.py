@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.data import DataLoader
 
+from napari_hogseg.data.class_balance import count_pixels, inverse_frequency, median_frequency
 from napari_hogseg.data.layouts import DataSet, Sample, open_dataset
 from napari_hogseg.data.splits import Split, split_samples
 from napari_hogseg.data.torch_data import FrameDataset, Source, StepSampler, Stream
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_hogseg.models.multitask import MultiTaskNetwork
-    from napari_hogseg.runs.config import OptimizerConfig
+    from napari_hogseg.runs.config import LossConfig, OptimizerConfig
 
 CONFIG_FILE = "config.toml"
 EVENTS_FILE = "events.jsonl"
@@ -116,6 +117,7 @@ def assemble(
         ),
         watched=_watched("val", opened.dataset, split.val),
         loss=config.loss,
+        class_weights=class_weights(config.loss, opened.dataset, split.train, device),
         schedule=config.optimizer,
         num_steps=train.num_steps,
         validate_every=train.validate_every,
@@ -130,6 +132,31 @@ def assemble(
 
 def _watched(part: str, dataset: DataSet, samples: Sequence[Sample]) -> tuple[WatchedFrames, ...]:
     return (WatchedFrames(part, dataset, tuple(samples), selects=True),) if samples else ()
+
+
+def class_weights(
+    config: LossConfig, dataset: DataSet, samples: Sequence[Sample], device: torch.device
+) -> torch.Tensor | None:
+    """Weights of the classes by the recipe, (C,) float32; a function of the training masks, so never stored.
+
+    Raises
+    ------
+    InputError
+        If there is not one explicit weight for each class.
+    """
+    if config.class_weighting == "none":
+        return None
+    if config.class_weighting == "explicit":
+        classes = dataset.scheme.classes
+        if len(config.class_weights) != len(classes):
+            raise InputError(
+                f"{len(config.class_weights)} weights for {len(classes)} classes ({', '.join(classes)})",
+                where="loss.class_weights",
+                remedy="Give one weight a class, in this order.",
+            )
+        return torch.tensor(config.class_weights, device=device)
+    weigh = inverse_frequency if config.class_weighting == "inverse-frequency" else median_frequency
+    return torch.from_numpy(weigh(count_pixels(dataset, samples))).to(device)
 
 
 def to_device(network: MultiTaskNetwork, device: torch.device) -> MultiTaskNetwork:

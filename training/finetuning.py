@@ -95,6 +95,7 @@ def assemble_finetune(
         ),
         watched=_watched(corrected, samples, replayed),
         loss=LossConfig(beta=1.0 if has_heads else 0.0),
+        class_weights=None,
         schedule=schedule,
         num_steps=config.steps,
         validate_every=config.validate_every,

@@ -61,6 +61,8 @@ class Task:
     """First step -> batches of all further steps."""
     watched: tuple[WatchedFrames, ...]
     loss: LossConfig
+    class_weights: torch.Tensor | None
+    """(C,) float32, on the device."""
     schedule: OptimizerConfig
     num_steps: int
     validate_every: int
@@ -145,7 +147,7 @@ def train_step(task: Task, batch: dict[str, torch.Tensor], rate: float) -> LossT
     image, mask, hog = (batch[name].to(task.device, non_blocking=True) for name in ("image", "mask", "hog"))
     # Channels last: a fifth faster on CPUs, and what tensor cores want.
     x_BCHW = image.float().div_(255.0).contiguous(memory_format=torch.channels_last)
-    terms = multi_task_loss(task.network(x_BCHW), mask, hog, task.loss)
+    terms = multi_task_loss(task.network(x_BCHW), mask, hog, task.loss, task.class_weights)
     if not torch.isfinite(terms.loss):
         raise NonFiniteLossError(task.step, [task.frames.sample_id(int(i)) for i in batch["index"]])
     for group in task.optimizer.param_groups:
@@ -153,7 +155,7 @@ def train_step(task: Task, batch: dict[str, torch.Tensor], rate: float) -> LossT
     task.optimizer.zero_grad(set_to_none=True)
     terms.loss.backward()  # type: ignore[no-untyped-call]
     task.optimizer.step()
-    return LossTerms(*(term.detach() for term in terms))
+    return terms.detached()
 
 
 def validate(task: Task, emit: Emit) -> bool:
@@ -194,25 +196,25 @@ class _Meter:
 
     def __init__(self, task: Task, stop: StopFlag) -> None:
         self._task, self._stop = task, stop
-        self._sums = [0.0, 0.0, 0.0]
-        self._num_steps = self._num_frames = 0
-        self._started_s = time.monotonic()
         self._first_step = task.step
+        self.restart()
 
     def add(self, terms: LossTerms, num_frames: int) -> None:
-        self._sums = [total + float(term) for total, term in zip(self._sums, terms, strict=True)]
+        for name, term in (*zip(("loss", "ce", "mse"), terms[:3], strict=True), *terms.extra.items()):
+            self._sums[name] = self._sums.get(name, 0.0) + float(term)
         self._num_steps += 1
         self._num_frames += num_frames
 
     def progress(self, rate: float) -> Progress:
         elapsed_s = max(time.monotonic() - self._started_s, 1e-9)
-        loss, ce, mse = (total / self._num_steps for total in self._sums)
+        means = {name: total / self._num_steps for name, total in self._sums.items()}
         event = Progress(
             step=self._task.step,
             num_steps=None if self._stop.seconds else self._task.num_steps,
-            loss=loss,
-            ce=ce,
-            mse=mse,
+            loss=means.pop("loss"),
+            ce=means.pop("ce"),
+            mse=means.pop("mse"),
+            extra=means,
             lr=rate,
             frames_per_s=self._num_frames / elapsed_s,
             eta_s=self._eta_s(),
@@ -222,7 +224,7 @@ class _Meter:
         return event
 
     def restart(self) -> None:
-        self._sums = [0.0, 0.0, 0.0]
+        self._sums: dict[str, float] = {}
         self._num_steps = self._num_frames = 0
         self._started_s = time.monotonic()
 

@@ -93,10 +93,40 @@ class HogConfig(Section):
 
 
 class LossConfig(Section):
-    """Equation 1 of the paper: alpha * sum of CE over outputs + beta * sum of HOG MSE over heads."""
+    """Equation 1 of the paper: alpha * sum of CE over outputs + beta * sum of HOG MSE over heads.
+
+    The segmentation loss is a weighted sum of terms, each summed over all outputs; the paper's is CE alone.
+    """
 
     alpha: float = Field(default=1.0, ge=0.0, description="Weight of the segmentation loss.")
     beta: float = Field(default=1.0, ge=0.0, description="Weight of the HOG loss; 0 leaves the HOG task out.")
+    ce: float = Field(default=1.0, ge=0.0, description="Weight of the cross entropy.")
+    dice: float = Field(default=0.0, ge=0.0, description="Weight of the soft Dice loss, over the batch.")
+    focal: float = Field(default=0.0, ge=0.0, description="Weight of the focal loss.")
+    focal_gamma: float = Field(default=2.0, ge=1.0, description="Exponent of the focal loss.")
+    lovasz: float = Field(
+        default=0.0, ge=0.0, description="Weight of the Lovász-softmax loss, over the classes of the batch."
+    )
+    boundary: float = Field(
+        default=0.0,
+        ge=0.0,
+        description="Weight of the boundary loss, probability x signed distance in pixels; 0.01 is much.",
+    )
+    class_weighting: Literal["none", "inverse-frequency", "median-frequency", "explicit"] = Field(
+        default="none",
+        description="Weights of the classes in CE and focal loss, from the training masks or class_weights.",
+    )
+    class_weights: tuple[Annotated[float, Field(ge=0.0, allow_inf_nan=False)], ...] = Field(
+        default=(), description="One weight a class, for class_weighting 'explicit'."
+    )
+
+    @model_validator(mode="after")
+    def _terms(self) -> Self:
+        if self.alpha > 0 and not self.ce + self.dice + self.focal + self.lovasz + self.boundary > 0:
+            raise ValueError("the segmentation loss has no term: give ce or another one a weight above 0")
+        if (self.class_weighting == "explicit") != bool(self.class_weights):
+            raise ValueError("class_weights and class_weighting = 'explicit' go together")
+        return self
 
 
 class OptimizerConfig(Section):
