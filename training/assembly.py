@@ -26,6 +26,8 @@ from napari_hogseg.runs.checkpoint import (
 )
 from napari_hogseg.runs.config import RunConfig, parse_section, read_toml, to_toml
 from training.loop import Task, WatchedFrames
+from training.step import Precision, WeightAverage
+from training.stopping import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,7 +125,17 @@ def assemble(
         validate_every=train.validate_every,
         checkpoint_every=train.checkpoint_every,
         log_every=train.log_every,
+        precision=Precision(train.precision, device),
+        accumulate=train.accumulate,
+        ema=WeightAverage(network, train.ema) if train.ema > 0 else None,
+        patience=Patience(train.patience),
     )
+    if train.patience and not task.watched:
+        raise InputError(
+            "Early stop needs frames to validate on",
+            where="train.patience",
+            remedy="Name groups in data.val, or set train.patience = 0.",
+        )
     if resume:
         for skipped in restore(task):
             warn(f"Passed over a damaged checkpoint: {skipped}")
@@ -210,10 +222,17 @@ def set_threads(num_threads: int) -> None:
 def restore(task: Task) -> tuple[str, ...]:
     """Put a task back where its newest intact checkpoint left it; returns what was skipped as damaged."""
     checkpoint = load_checkpoint(task.run)
-    load_weights(task.network, checkpoint.weights, checkpoint.folder)
-    task.optimizer.load_state_dict(checkpoint.resume["optimizer"])
-    task.step = int(checkpoint.resume["step"])
-    task.best_miou = checkpoint.resume["best_miou"]
+    resume = checkpoint.resume
+    load_weights(task.model, checkpoint.weights, checkpoint.folder)
+    if task.ema is not None:
+        load_weights(task.network, resume["weights"], checkpoint.folder)
+    task.optimizer.load_state_dict(resume["optimizer"])
+    # What follows is not in the checkpoints of versions that had none of these options.
+    task.precision.scaler.load_state_dict(resume.get("scaler", {}))
+    task.patience = Patience(**resume.get("patience", {"limit": task.patience.limit}))
+    task.owes_validation = bool(resume.get("owes_validation"))
+    task.step = int(resume["step"])
+    task.best_miou = resume["best_miou"]
     task.last_miou = checkpoint.spec.miou
     return checkpoint.skipped
 

@@ -20,9 +20,10 @@ from training.assembly import EVENTS_FILE, assemble, open_data, read_config, ref
 from training.evaluation import evaluate_by_protocol
 from training.exits import ExitCode, classify
 from training.finetuning import FineTuneInput, assemble_finetune, num_parameters
-from training.loop import run_task, train_step
+from training.loop import run_task
 from training.schedule import learning_rate
 from training.selection import select_frames
+from training.step import train_step
 from training.stopping import StopFlag
 
 if TYPE_CHECKING:

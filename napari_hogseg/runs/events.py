@@ -93,7 +93,7 @@ class Finished(Event):
 
     kind: Literal["finished"] = "finished"
     step: int
-    reason: Literal["done", "stopped", "preempted", "time"]
+    reason: Literal["done", "stopped", "preempted", "time", "no-improvement"]
     best_miou: float | None
     elapsed_s: float
 

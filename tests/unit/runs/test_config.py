@@ -49,6 +49,9 @@ def test_round_trip(config: Section) -> None:
         ({"loss": {"ce": 0}}, "has no term"),
         ({"loss": {"class_weighting": "explicit"}}, "go together"),
         ({"loss": {"class_weights": [1, 2]}}, "go together"),
+        ({"optimizer": {"warm_up": 0.1}}, "warm_up is for the schedules"),
+        ({"train": {"batch_size": 6, "accumulate": 4}}, "multiple of accumulate"),
+        ({"train": {"ema": 1.0}}, "train.ema"),
         ({"surprise": 1}, "surprise"),
     ],
 )
