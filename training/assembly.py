@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.data import DataLoader
 
-from napari_hogseg.data.class_balance import count_pixels, inverse_frequency, median_frequency
+from napari_hogseg.data.class_balance import count_pixels, inverse_frequency, median_frequency, repeat_factors
 from napari_hogseg.data.layouts import DataSet, Sample, open_dataset
 from napari_hogseg.data.splits import Split, split_samples
 from napari_hogseg.data.torch_data import FrameDataset, Source, StepSampler, Stream
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_hogseg.models.multitask import MultiTaskNetwork
-    from napari_hogseg.runs.config import LossConfig, OptimizerConfig
+    from napari_hogseg.runs.config import LossConfig, OptimizerConfig, TrainConfig
 
 CONFIG_FILE = "config.toml"
 EVENTS_FILE = "events.jsonl"
@@ -101,8 +101,8 @@ def assemble(
         short_px=config.model.input_short_px,
         seed=config.train.seed,
     )
-    streams = (Stream(0, len(frames), config.train.batch_size),)
     train = config.train
+    streams = (Stream(0, len(frames), train.batch_size, repeats(train, opened.dataset, split.train)),)
     task = Task(
         run=run,
         spec=spec,
@@ -169,6 +169,13 @@ def class_weights(
         return torch.tensor(config.class_weights, device=device)
     weigh = inverse_frequency if config.class_weighting == "inverse-frequency" else median_frequency
     return torch.from_numpy(weigh(count_pixels(dataset, samples))).to(device)
+
+
+def repeats(config: TrainConfig, dataset: DataSet, samples: Sequence[Sample]) -> tuple[float, ...]:
+    """How often an epoch meets each frame; a function of the training masks, so never stored."""
+    if config.sampling == "uniform":
+        return ()
+    return tuple(repeat_factors(count_pixels(dataset, samples), config.repeat_threshold).tolist())
 
 
 def to_device(network: MultiTaskNetwork, device: torch.device) -> MultiTaskNetwork:

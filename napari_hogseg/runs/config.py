@@ -193,6 +193,16 @@ class TrainConfig(Section):
         ge=1,
         description="Equal parts a step's batch is worked through in, gradients summed: less memory.",
     )
+    sampling: Literal["uniform", "repeat-factor"] = Field(
+        default="uniform",
+        description="'repeat-factor' meets frames with a rare class more often in an epoch, as LVIS does.",
+    )
+    repeat_threshold: float = Field(
+        default=0.15,
+        gt=0.0,
+        le=1.0,
+        description="A class in a smaller share of the training frames is rare, for 'repeat-factor'.",
+    )
     precision: PrecisionName = Field(
         default="float32",
         description="Number format of the forward pass; 'fp16' scales the loss and needs CUDA.",

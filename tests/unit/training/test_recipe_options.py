@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from napari_hogseg.data.class_balance import count_pixels, median_frequency
 from napari_hogseg.io.errors import InputError
+from napari_hogseg.io.images import read_mask, write_mask
 from napari_hogseg.runs.events import Progress
 from training.assembly import assemble
 from training.loop import run_task
@@ -92,3 +95,16 @@ def test_class_weights_come_from_the_training_masks(config: RunConfig, tmp_path:
     explicit = changed(config, "loss", class_weighting="explicit", class_weights=(1.0, 2.0))
     with pytest.raises(InputError, match=r"2 weights for 3 classes \(background, tool, tissue\)"):
         assemble(explicit, tmp_path / "run", resume=False)
+
+
+def test_repeats_come_from_the_training_masks(config: RunConfig, tmp_path: Path) -> None:
+    config = changed(config, "train", sampling="repeat-factor", repeat_threshold=0.9, num_steps=40)
+    for name in ("frame_0", "frame_1"):  # the tool stays in two of the four training frames
+        path = next((Path(config.data.root) / "masks" / "a").glob(f"{name}*"))
+        mask, _ = read_mask(path), path.unlink()
+        write_mask(path, np.where(mask == 1, 0, mask).astype(np.uint8))
+    task = assemble(config, tmp_path / "run", resume=False)
+    met = Counter(int(index) for batch in task.make_loader(0) for index in batch["index"])
+    share = [met[index] / sum(met.values()) for index in range(4)]
+    factor = (0.9 / 0.5) ** 0.5
+    assert share == pytest.approx([1 / (2 + 2 * factor)] * 2 + [factor / (2 + 2 * factor)] * 2, abs=0.05)

@@ -98,6 +98,7 @@ def test_the_mean_is_what_is_saved_and_scored(config: RunConfig, tmp_path: Path)
 OPTIONS = {
     "ema": {"train": {"ema": 0.8}},
     "parts": {"train": {"batch_size": 4, "accumulate": 2}},
+    "repeats": {"train": {"sampling": "repeat-factor", "repeat_threshold": 1.0, "batch_size": 3}},
     "bf16": {"train": {"precision": "bf16"}},
     "all": {
         "train": {"ema": 0.8, "batch_size": 4, "accumulate": 2, "patience": 50},
