@@ -161,14 +161,14 @@ class Stream:
         copy = np.arange(len(places)) - np.repeat(np.cumsum(copies) - copies, copies)
         rng.random(self.count)  # what the rounding drew
         order = rng.permutation(len(places))
-        draws: npt.NDArray[np.int64] = np.column_stack([copy, places])[order]
-        return draws
+        return np.column_stack([copy, places])[order]
 
     def _num_copies(self, seed: int, epoch: int) -> npt.NDArray[np.int64]:
         """Round the repeats at random, up as often as their fraction says."""
         repeats = np.minimum(np.asarray(self.repeats), _MAX_COPIES)
         uniforms = self._rng(seed, epoch).random(self.count)
-        return np.floor(repeats + uniforms).astype(np.int64)
+        num_copies: npt.NDArray[np.int64] = np.floor(repeats + uniforms).astype(np.int64)
+        return num_copies
 
     def _rng(self, seed: int, epoch: int) -> np.random.Generator:
         return sample_rng(seed, epoch, _ORDER_INDEX - self.first)
