@@ -16,6 +16,7 @@ from napari_hogseg.runs.config import AugmentConfig, LossConfig, OptimizerConfig
 from training.assembly import make_loader, make_optimizer, refuse_existing_run, set_threads, to_device
 from training.loop import Task, WatchedFrames
 from training.selection import select_frames
+from training.step import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,11 +96,13 @@ def assemble_finetune(
         ),
         watched=_watched(corrected, samples, replayed),
         loss=LossConfig(beta=1.0 if has_heads else 0.0),
+        class_weights=None,
         schedule=schedule,
         num_steps=config.steps,
         validate_every=config.validate_every,
         checkpoint_every=CHECKPOINT_EVERY,
         log_every=5,
+        precision=Precision("float32", device),
         validate_first=True,
     )
 

@@ -48,6 +48,10 @@ class Progress(Event):
     num_steps: int | None
     loss: float
     ce: float = Field(description="Sum of the cross entropies over all outputs, alpha not applied.")
+    extra: dict[str, float] = Field(
+        default={},
+        description="Sums over all outputs of the other segmentation terms that the recipe asks for.",
+    )
     mse: float = Field(description="Sum of the HOG mean squared errors over all heads, beta not applied.")
     lr: float
     frames_per_s: float
@@ -89,7 +93,7 @@ class Finished(Event):
 
     kind: Literal["finished"] = "finished"
     step: int
-    reason: Literal["done", "stopped", "preempted", "time"]
+    reason: Literal["done", "stopped", "preempted", "time", "no-improvement"]
     best_miou: float | None
     elapsed_s: float
 

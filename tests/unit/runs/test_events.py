@@ -78,6 +78,12 @@ def test_a_parent_that_died_does_not_stop_the_file(tmp_path: Path) -> None:
     assert list(read_events(tmp_path / "events.jsonl")) == EVENTS
 
 
+def test_events_of_earlier_versions_are_read() -> None:
+    old = EVENTS[1].model_dump_json(exclude={"extra"})
+    assert "extra" not in old
+    assert parse_event(old) == EVENTS[1]
+
+
 def test_a_missing_file_holds_no_events(tmp_path: Path) -> None:
     assert list(read_events(tmp_path / "events.jsonl")) == []
 
