@@ -128,18 +128,22 @@ def assemble(
         precision=Precision(train.precision, device),
         accumulate=train.accumulate,
         ema=WeightAverage(network, train.ema) if train.ema > 0 else None,
-        patience=Patience(train.patience),
+        patience=_patience(train, split),
     )
-    if train.patience and not task.watched:
+    if resume:
+        for skipped in restore(task):
+            warn(f"Passed over a damaged checkpoint: {skipped}")
+    return task
+
+
+def _patience(config: TrainConfig, split: Split) -> Patience:
+    if config.patience and not split.val:
         raise InputError(
             "Early stop needs frames to validate on",
             where="train.patience",
             remedy="Name groups in data.val, or set train.patience = 0.",
         )
-    if resume:
-        for skipped in restore(task):
-            warn(f"Passed over a damaged checkpoint: {skipped}")
-    return task
+    return Patience(config.patience)
 
 
 def _watched(part: str, dataset: DataSet, samples: Sequence[Sample]) -> tuple[WatchedFrames, ...]:
