@@ -11,11 +11,12 @@ from napari_hogseg.data.splits import split_samples
 from napari_hogseg.data.torch_data import FrameDataset, Source, Stream
 from napari_hogseg.inference.predictor import choose_device
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.runs.checkpoint import ModelSpec, load_network, resolve_model_folder
+from napari_hogseg.runs.checkpoint import ModelSpec, load_network, read_target, resolve_model_folder
 from napari_hogseg.runs.config import AugmentConfig, LossConfig, OptimizerConfig
 from training.assembly import make_loader, make_optimizer, refuse_existing_run, set_threads, to_device
 from training.loop import Task, WatchedFrames
 from training.selection import select_frames
+from training.targets import restore_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,15 +68,18 @@ def assemble_finetune(
     """
     refuse_existing_run(run)
     set_threads(config.num_threads)
-    spec, network, _ = load_network(resolve_model_folder(source.base))
+    base = resolve_model_folder(source.base)
+    spec, network, _ = load_network(base)
     corrected, samples = _corrected(source, spec)
     replayed = _replayed(source, spec, samples, warn)
     has_heads = spec.model.head != "none"
+    # The base model's own statistics: its heads were taught in them.
+    target = restore_target(spec.target, spec.hog, read_target(base)) if has_heads else None
     sources = [Source(corrected, samples), *([replayed] if replayed else [])]
     frames = FrameDataset(
         sources,
         _augmentation(spec),
-        spec.hog.params if has_heads else None,
+        None if target is None else target.label,
         short_px=spec.model.input_short_px,
         seed=config.seed,
     )
@@ -100,6 +104,7 @@ def assemble_finetune(
         validate_every=config.validate_every,
         checkpoint_every=CHECKPOINT_EVERY,
         log_every=5,
+        target={} if target is None else target.arrays,
         validate_first=True,
     )
 

@@ -21,9 +21,11 @@ from training.losses import LossTerms, multi_task_loss
 from training.schedule import learning_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    import numpy as np
+    import numpy.typing as npt
     from torch.utils.data import DataLoader
 
     from napari_hogseg.data.layouts import DataSet, Sample
@@ -71,6 +73,8 @@ class Task:
     step: int = 0
     best_miou: float | None = None
     last_miou: float | None = field(default=None)
+    target: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    """Fitted arrays of the pseudo-label, kept with every checkpoint."""
 
 
 def run_task(task: Task, stop: StopFlag, emit: Emit) -> Finished:
@@ -185,7 +189,7 @@ def save(task: Task, emit: Emit, *, best: bool) -> None:
     """Write a checkpoint and say so once it is durable."""
     spec = task.spec.model_copy(update={"step": task.step, "miou": task.last_miou})
     resume = {"step": task.step, "best_miou": task.best_miou, "optimizer": task.optimizer.state_dict()}
-    folder = save_checkpoint(task.run, spec, task.network, resume, best=best)
+    folder = save_checkpoint(task.run, spec, task.network, resume, best=best, target=task.target)
     emit(Saved(step=task.step, folder=folder.relative_to(task.run).as_posix(), best=best))
 
 

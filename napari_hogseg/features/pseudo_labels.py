@@ -229,8 +229,8 @@ def _maskfeat_cells(frames: Frames, orientations: int, cell_px: int) -> npt.NDAr
     votes = np.hypot(across, down) * _window(frames.shape[1], frames.shape[2], cell_px)[..., None]
     in_bins = np.where(bins[..., None] == np.arange(orientations), votes[..., None], 0.0)
     cells = _cell_sums(in_bins, cell_px)
-    cells = cells / np.maximum(np.linalg.norm(cells, axis=-1, keepdims=True), 1e-12)
-    return cells.reshape(*cells.shape[:3], -1)
+    cells /= np.maximum(np.linalg.norm(cells, axis=-1, keepdims=True), 1e-12)
+    return np.asarray(cells.reshape(*cells.shape[:3], -1))
 
 
 @lru_cache(maxsize=8)
