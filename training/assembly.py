@@ -25,6 +25,7 @@ from napari_hogseg.runs.checkpoint import (
     network_of,
 )
 from napari_hogseg.runs.config import RunConfig, parse_section, read_toml, to_toml
+from training.health import make_probe
 from training.loop import Task, WatchedFrames
 from training.targets import Target, fit_target, restore_target
 
@@ -134,6 +135,7 @@ def assemble(
         log_every=train.log_every,
         target={} if target is None else target.arrays,
     )
+    task.health = make_probe(task, config.augment, config.train.batch_size)
     if checkpoint is not None:
         for skipped in restore(task, checkpoint):
             warn(f"Passed over a damaged checkpoint: {skipped}")

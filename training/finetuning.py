@@ -14,6 +14,7 @@ from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.checkpoint import ModelSpec, load_network, read_target, resolve_model_folder
 from napari_hogseg.runs.config import AugmentConfig, LossConfig, OptimizerConfig
 from training.assembly import make_loader, make_optimizer, refuse_existing_run, set_threads, to_device
+from training.health import make_probe
 from training.loop import Task, WatchedFrames
 from training.selection import select_frames
 from training.targets import restore_target
@@ -76,9 +77,10 @@ def assemble_finetune(
     # The base model's own statistics: its heads were taught in them.
     target = restore_target(spec.target, spec.hog, read_target(base)) if has_heads else None
     sources = [Source(corrected, samples), *([replayed] if replayed else [])]
+    augmentation = _augmentation(spec)
     frames = FrameDataset(
         sources,
-        _augmentation(spec),
+        augmentation,
         None if target is None else target.label,
         short_px=spec.model.input_short_px,
         seed=config.seed,
@@ -87,7 +89,7 @@ def assemble_finetune(
     device = choose_device(config.device)
     network = to_device(network, device)
     schedule = OptimizerConfig(learning_rate=config.learning_rate, schedule="one-cycle")
-    return Task(
+    task = Task(
         run=run,
         spec=spec.model_copy(update={"step": 0, "miou": None}),
         network=network,
@@ -107,6 +109,8 @@ def assemble_finetune(
         target={} if target is None else target.arrays,
         validate_first=True,
     )
+    task.health = make_probe(task, augmentation, config.batch_size)
+    return task
 
 
 def _corrected(source: FineTuneInput, spec: ModelSpec) -> tuple[DataSet, tuple[Sample, ...]]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from napari_hogseg.models.multitask import MultiTaskNetwork
     from napari_hogseg.runs.checkpoint import ModelSpec
     from napari_hogseg.runs.config import LossConfig, OptimizerConfig
+    from training.health import HealthProbe
     from training.stopping import StopFlag
 
     Emit = Callable[[AnyEvent], None]
@@ -75,6 +76,8 @@ class Task:
     last_miou: float | None = field(default=None)
     target: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     """Fitted arrays of the pseudo-label, kept with every checkpoint."""
+    health: HealthProbe | None = None
+    """Measures the auxiliary task with every validation; None without one."""
 
 
 def run_task(task: Task, stop: StopFlag, emit: Emit) -> Finished:
@@ -124,7 +127,11 @@ def run_task(task: Task, stop: StopFlag, emit: Emit) -> Finished:
             if ends:
                 break
     end = Finished(
-        step=task.step, reason=stop.reason or "done", best_miou=task.best_miou, elapsed_s=stop.elapsed_s
+        step=task.step,
+        reason=stop.reason or "done",
+        best_miou=task.best_miou,
+        elapsed_s=stop.elapsed_s,
+        health=None if task.health is None else task.health.last,
     )
     emit(end)
     return end
@@ -181,6 +188,8 @@ def validate(task: Task, emit: Emit) -> bool:
                 best=best,
             )
         )
+    if task.health is not None:
+        emit(task.health.measure(task.network, task.loss, task.device, task.step))
     task.network.train()
     return improved
 
