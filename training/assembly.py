@@ -18,6 +18,7 @@ from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.checkpoint import (
     LAST,
+    Checkpoint,
     ModelSpec,
     checkpoint_folders,
     load_checkpoint,
@@ -25,9 +26,11 @@ from napari_hogseg.runs.checkpoint import (
     network_of,
 )
 from napari_hogseg.runs.config import RunConfig, parse_section, read_toml, to_toml
+from training.health import make_probe
 from training.loop import Task, WatchedFrames
 from training.step import Precision, WeightAverage
 from training.stopping import Patience
+from training.targets import Target, fit_target, restore_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,21 +89,30 @@ def assemble(
     if not resume:
         refuse_existing_run(run)
     set_threads(config.train.num_threads)
+    checkpoint = load_checkpoint(run) if resume else None
     opened = open_data(config)
     config, split = opened.config, opened.split
     if split.caution:
         warn(f"Split '{config.data.split}': {split.caution}")
-    spec = ModelSpec(model=config.model, hog=config.hog, scheme=opened.dataset.scheme, data=config.data)
+    spec = ModelSpec(
+        model=config.model,
+        hog=config.hog,
+        target=config.target,
+        scheme=opened.dataset.scheme,
+        data=config.data,
+    )
     device = choose_device(config.train.device)
     torch.manual_seed(config.train.seed)
     network = to_device(network_of(spec), device)
     frames = FrameDataset(
         [Source(opened.dataset, split.train)],
         config.augment,
-        config.hog.params if config.loss.beta > 0 else None,
+        None,
         short_px=config.model.input_short_px,
         seed=config.train.seed,
     )
+    target = _target(config, frames, checkpoint)
+    frames.label = None if target is None else target.label
     train = config.train
     streams = (Stream(0, len(frames), train.batch_size, repeats(train, opened.dataset, split.train)),)
     task = Task(
@@ -129,9 +141,11 @@ def assemble(
         accumulate=train.accumulate,
         ema=WeightAverage(network, train.ema) if train.ema > 0 else None,
         patience=_patience(train, split),
+        target={} if target is None else target.arrays,
     )
-    if resume:
-        for skipped in restore(task):
+    task.health = make_probe(task, config.augment, config.train.batch_size)
+    if checkpoint is not None:
+        for skipped in restore(task, checkpoint):
             warn(f"Passed over a damaged checkpoint: {skipped}")
     return task
 
@@ -144,6 +158,15 @@ def _patience(config: TrainConfig, split: Split) -> Patience:
             remedy="Name groups in data.val, or set train.patience = 0.",
         )
     return Patience(config.patience)
+
+
+def _target(config: RunConfig, frames: FrameDataset, checkpoint: Checkpoint | None) -> Target | None:
+    """Fit the label on the training frames, or take it as the checkpoint has it; None without the task."""
+    if config.loss.beta == 0:
+        return None
+    if checkpoint is not None:
+        return restore_target(config.target, config.hog, checkpoint.target)
+    return fit_target(config.target, config.hog, frames, config.train.seed)
 
 
 def _watched(part: str, dataset: DataSet, samples: Sequence[Sample]) -> tuple[WatchedFrames, ...]:
@@ -230,9 +253,8 @@ def set_threads(num_threads: int) -> None:
     torch.set_num_threads(num_threads or available)
 
 
-def restore(task: Task) -> tuple[str, ...]:
-    """Put a task back where its newest intact checkpoint left it; returns what was skipped as damaged."""
-    checkpoint = load_checkpoint(task.run)
+def restore(task: Task, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Put a task back where a checkpoint left it; returns what was skipped as damaged."""
     resume = checkpoint.resume
     load_weights(task.model, checkpoint.weights, checkpoint.folder)
     if task.ema is not None:

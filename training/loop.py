@@ -19,9 +19,11 @@ from training.step import Precision, WeightAverage, step_state, train_step
 from training.stopping import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    import numpy as np
+    import numpy.typing as npt
     import torch
     from torch.utils.data import DataLoader
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from napari_hogseg.models.multitask import MultiTaskNetwork
     from napari_hogseg.runs.checkpoint import ModelSpec
     from napari_hogseg.runs.config import LossConfig, OptimizerConfig
+    from training.health import HealthProbe
     from training.losses import LossTerms
     from training.stopping import StopFlag
 
@@ -80,6 +83,10 @@ class Task:
     last_miou: float | None = None
     owes_validation: bool = False
     """A validation was due when the process was pre-empted; the resumed one makes up for it."""
+    target: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    """Fitted arrays of the pseudo-label, kept with every checkpoint."""
+    health: HealthProbe | None = None
+    """Measures the auxiliary task with every validation; None without one."""
 
     @property
     def model(self) -> MultiTaskNetwork:
@@ -139,7 +146,11 @@ def run_task(task: Task, stop: StopFlag, emit: Emit) -> Finished:
                 break
     done: Literal["done", "no-improvement"] = "done" if task.step == task.num_steps else "no-improvement"
     end = Finished(
-        step=task.step, reason=stop.reason or done, best_miou=task.best_miou, elapsed_s=stop.elapsed_s
+        step=task.step,
+        reason=stop.reason or done,
+        best_miou=task.best_miou,
+        elapsed_s=stop.elapsed_s,
+        health=None if task.health is None else task.health.last,
     )
     emit(end)
     return end
@@ -169,6 +180,8 @@ def validate(task: Task, emit: Emit) -> bool:
                 best=best,
             )
         )
+    if task.health is not None:
+        emit(task.health.measure(task.network, task.loss, task.device, task.step))
     task.network.train()
     task.owes_validation = False
     return improved
@@ -184,7 +197,7 @@ def save(task: Task, emit: Emit, *, best: bool) -> None:
         "patience": task.patience.state(),
         **step_state(task),
     }
-    folder = save_checkpoint(task.run, spec, task.model, resume, best=best)
+    folder = save_checkpoint(task.run, spec, task.model, resume, best=best, target=task.target)
     emit(Saved(step=task.step, folder=folder.relative_to(task.run).as_posix(), best=best))
 
 

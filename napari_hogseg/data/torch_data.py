@@ -1,4 +1,4 @@
-"""Torch data sets: frames, masks and HOG targets, and the order in which training meets them.
+"""Torch data sets: frames, masks and pseudo-labels, and the order in which training meets them.
 
 A training item is asked for by `(epoch, index)`; it and its order are pure functions of
 (seed, epoch, index), so a resumed run and any number of workers see the same batches.
@@ -14,7 +14,6 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from napari_hogseg.data.augment import AugmentParams, augment, resize_frame, resize_mask, sample_rng
-from napari_hogseg.features.hog import HogParams, hog_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_hogseg.data.layouts import DataSet, Sample
+    from napari_hogseg.features.pseudo_labels import PseudoLabel
 
 CACHE_BYTES = 2 * 1024**3
 """Resized frames kept decoded in a process: JPEG decoding costs more than the augmentation."""
@@ -59,8 +59,8 @@ class FrameDataset(Dataset[Item]):
     sources : sequence of Source
         Indices run through them one after the other.
     params : AugmentConfig
-    hog : HogParams or None
-        None (beta = 0): the HOG target is left empty and costs nothing.
+    label : PseudoLabel or None
+        Target of the crops; may be set later. None (beta = 0): it is left empty and costs nothing.
     short_px : int
         Short side of a frame at the network's input.
     seed : int
@@ -70,13 +70,14 @@ class FrameDataset(Dataset[Item]):
         self,
         sources: Sequence[Source],
         params: AugmentParams,
-        hog: HogParams | None,
+        label: PseudoLabel | None,
         *,
         short_px: int,
         seed: int,
     ) -> None:
         self._entries = [(source.dataset, sample) for source in sources for sample in source.samples]
-        self._params, self._hog, self._short_px, self._seed = params, hog, short_px, seed
+        self._params, self._short_px, self._seed = params, short_px, seed
+        self.label = label
         self._cache: dict[int, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]] = {}
         self._cache_bytes = 0
 
@@ -91,7 +92,7 @@ class FrameDataset(Dataset[Item]):
         epoch, index = key
         frame, mask = self._load(index)
         crop, crop_mask = augment(frame, mask, self._params, sample_rng(self._seed, epoch, index))
-        target = np.zeros(0, np.float32) if self._hog is None else hog_target(crop, self._hog)
+        target = np.zeros(0, np.float32) if self.label is None else self.label.compute(crop[None])[0]
         return {
             "image": torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))),
             "mask": torch.from_numpy(crop_mask.astype(np.int64)),

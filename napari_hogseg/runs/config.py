@@ -9,13 +9,16 @@ import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from napari_hogseg.features.hog import HogParams
+from napari_hogseg.features.pseudo_labels import BUILT_IN, NUM_MODES, make_pseudo_label, pseudo_label_names
 from napari_hogseg.io.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_hogseg.features.pseudo_labels import PseudoLabel
 
 NetworkName = Literal["unet-s", "unet", "u2netp", "u2net"]
 HeadName = Literal["grid", "official", "table1", "none"]
@@ -91,6 +94,39 @@ class HogConfig(Section):
     def params(self) -> HogParams:
         """The parameters behind the preset's name."""
         return HogParams.preset(self.preset)
+
+
+class TargetConfig(Section):
+    """What the regression heads learn: HOG, or another pseudo-label on HOG's cells."""
+
+    kind: str = Field(
+        default="hog",
+        description="Pseudo-label: hog, hog-paper, hog-maskfeat, lbp, gradient-magnitude, fisher, zero (the "
+        "control), or a name that an installed package offers.",
+    )
+    standardise: bool = Field(
+        default=False,
+        description="Bring every value to mean 0 and deviation 1 over the training frames.",
+    )
+    modes: int = Field(default=NUM_MODES, ge=1, le=256, description="Gaussians of the 'fisher' vector.")
+    fit_frames: int = Field(
+        default=256, ge=2, description="Training crops that mixture and statistics are estimated on."
+    )
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        # Asking every installed package costs milliseconds: only where the name is none of ours.
+        if kind not in BUILT_IN and kind not in (names := pseudo_label_names()):
+            raise ValueError(
+                f"there is no pseudo-label '{kind}': choose from {', '.join(names)}, or install the package "
+                "that offers it"
+            )
+        return kind
+
+    def label(self, hog: HogConfig) -> PseudoLabel:
+        """Make the label, not fitted and not standardised yet."""
+        return make_pseudo_label(self.kind, hog.params, self.modes)
 
 
 class LossConfig(Section):
@@ -240,6 +276,7 @@ class RunConfig(Section):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     hog: HogConfig = HogConfig()
+    target: TargetConfig = TargetConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     augment: AugmentConfig = AugmentConfig()

@@ -71,6 +71,34 @@ class Validated(Event):
     best: bool = False
 
 
+class HeadHealth(BaseModel):
+    """How well one regression head predicts its target on frames it was not trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    r2_mean: float = Field(description="1 - squared error / that of always predicting the frames' mean.")
+    r2_zero: float = Field(description="1 - squared error / that of always predicting 0.")
+    mse: float
+
+
+class AuxiliaryHealth(Event):
+    """Whether the auxiliary task has something to teach, learns it, and pulls with the segmentation."""
+
+    kind: Literal["health"] = "health"
+    step: int
+    target: str = Field(description="Kind of the pseudo-label.")
+    part: str = Field(description="Which watched frames: 'val', or 'corrected' in a fine-tune.")
+    num_frames: int
+    target_variance: float = Field(description="Over the frames, mean over the label's values.")
+    heads: tuple[HeadHealth, ...]
+    gradient_cosine: float | None = Field(
+        description="Between the two tasks' gradients on the shared trunk; None where one is zero."
+    )
+    segmentation_gradient_norm: float = Field(description="On the shared trunk, alpha not applied.")
+    auxiliary_gradient_norm: float = Field(description="On the shared trunk, beta not applied.")
+    note: str = Field(default="", description="What a person should know about these numbers.")
+
+
 class Saved(Event):
     """A checkpoint that is durable."""
 
@@ -96,6 +124,7 @@ class Finished(Event):
     reason: Literal["done", "stopped", "preempted", "time", "no-improvement"]
     best_miou: float | None
     elapsed_s: float
+    health: AuxiliaryHealth | None = Field(default=None, description="The last one of the run.")
 
 
 class Failed(Event):
@@ -108,7 +137,8 @@ class Failed(Event):
 
 
 AnyEvent = Annotated[
-    Started | Progress | Validated | Saved | Message | Finished | Failed, Field(discriminator="kind")
+    Started | Progress | Validated | AuxiliaryHealth | Saved | Message | Finished | Failed,
+    Field(discriminator="kind"),
 ]
 _ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 

@@ -16,13 +16,14 @@ from torch.utils.data import DataLoader
 from napari_hogseg.data.layouts import open_dataset
 from napari_hogseg.data.torch_data import FrameDataset, Source, StepSampler, Stream
 from napari_hogseg.features.hog import HogParams
+from napari_hogseg.features.pseudo_labels import HogLabel
 from napari_hogseg.runs.config import AugmentConfig
 from tests.unit.data.trees import write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HOG = HogParams.preset("official-504")
+HOG = HogLabel(HogParams.preset("official-504"))
 
 
 @pytest.fixture
