@@ -91,13 +91,7 @@ def assemble(
     config, split = opened.config, opened.split
     if split.caution:
         warn(f"Split '{config.data.split}': {split.caution}")
-    spec = ModelSpec(
-        model=config.model,
-        hog=config.hog,
-        target=config.target,
-        scheme=opened.dataset.scheme,
-        data=config.data,
-    )
+    spec = _spec(config, opened.dataset)
     device = choose_device(config.train.device)
     torch.manual_seed(config.train.seed)
     network = to_device(network_of(spec), device)
@@ -140,6 +134,12 @@ def assemble(
         for skipped in restore(task, checkpoint):
             warn(f"Passed over a damaged checkpoint: {skipped}")
     return task
+
+
+def _spec(config: RunConfig, dataset: DataSet) -> ModelSpec:
+    return ModelSpec(
+        model=config.model, hog=config.hog, target=config.target, scheme=dataset.scheme, data=config.data
+    )
 
 
 def _target(config: RunConfig, frames: FrameDataset, checkpoint: Checkpoint | None) -> Target | None:
