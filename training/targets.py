@@ -63,9 +63,12 @@ def fit_target(config: TargetConfig, hog: HogConfig, frames: FrameDataset, seed:
         If the label is constant and not the control, or cannot be fitted.
     """
     label = config.label(hog)
-    fitted = isinstance(label, FittedLabel)
-    count = config.fit_frames if fitted or config.standardise else CHECKED_CROPS
-    crops = list(training_crops(frames, count))
+    estimates = config.standardise or isinstance(label, FittedLabel)
+    count = config.fit_frames if estimates else CHECKED_CROPS
+    # A mere check leaves a damaged frame to the training, which has its events open when it meets it.
+    crops = list(training_crops(frames, count, skip_bad=not estimates))
+    if not crops:
+        return Target(label, {})
     arrays: Arrays = {}
     if isinstance(label, FittedLabel):
         arrays |= label.fit(crops, seed)
@@ -103,10 +106,18 @@ def restore_target(
     return Target(label, dict(arrays))
 
 
-def training_crops(frames: FrameDataset, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+def training_crops(
+    frames: FrameDataset, count: int, *, skip_bad: bool = False
+) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield `count` crops (S, S, 3) as training sees them: spread over the frames, then over epochs."""
-    for epoch, index in spread_keys(len(frames), count):
-        yield frames[epoch, index]["image"].permute(1, 2, 0).numpy()
+    for key in spread_keys(len(frames), count):
+        try:
+            item = frames[key]
+        except InputError:
+            if not skip_bad:
+                raise
+            continue
+        yield item["image"].permute(1, 2, 0).numpy()
 
 
 def spread_keys(num_frames: int, count: int) -> Iterator[tuple[int, int]]:

@@ -208,6 +208,15 @@ def test_a_constant_target_is_refused_unless_it_is_the_control(
     assert train(with_target(config, 2, kind="zero"), tmp_path / "run")
 
 
+def test_a_damaged_frame_stops_a_fit_and_is_left_to_the_training_otherwise(
+    config: RunConfig, tree: Path, tmp_path: Path
+) -> None:
+    (tree / "images" / "a" / "frame_1.png").write_bytes(b"no picture")
+    assert assemble(with_target(config), tmp_path / "run", resume=False).frames.label is not None
+    with pytest.raises(InputError, match=r"frame_1\.png"):
+        assemble(with_target(config, standardise=True), tmp_path / "run", resume=False)
+
+
 def test_beta_0_asks_nothing_of_the_target(config: RunConfig, tree: Path, tmp_path: Path) -> None:
     flatten(tree)
     config = with_target(config, 2).model_copy(update={"loss": LossConfig(beta=0.0)})
