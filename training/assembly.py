@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.data import DataLoader
 
+from napari_hogseg.data.class_balance import count_pixels, inverse_frequency, median_frequency, repeat_factors
 from napari_hogseg.data.layouts import DataSet, Sample, open_dataset
 from napari_hogseg.data.splits import Split, split_samples
 from napari_hogseg.data.torch_data import FrameDataset, Source, StepSampler, Stream
@@ -17,6 +18,7 @@ from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.checkpoint import (
     LAST,
+    Checkpoint,
     ModelSpec,
     checkpoint_folders,
     load_checkpoint,
@@ -24,14 +26,18 @@ from napari_hogseg.runs.checkpoint import (
     network_of,
 )
 from napari_hogseg.runs.config import RunConfig, parse_section, read_toml, to_toml
+from training.health import make_probe
 from training.loop import Task, WatchedFrames
+from training.step import Precision, WeightAverage
+from training.stopping import Patience
+from training.targets import Target, fit_target, restore_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_hogseg.models.multitask import MultiTaskNetwork
-    from napari_hogseg.runs.config import OptimizerConfig
+    from napari_hogseg.runs.config import LossConfig, OptimizerConfig, TrainConfig
 
 CONFIG_FILE = "config.toml"
 EVENTS_FILE = "events.jsonl"
@@ -83,23 +89,26 @@ def assemble(
     if not resume:
         refuse_existing_run(run)
     set_threads(config.train.num_threads)
+    checkpoint = load_checkpoint(run) if resume else None
     opened = open_data(config)
     config, split = opened.config, opened.split
     if split.caution:
         warn(f"Split '{config.data.split}': {split.caution}")
-    spec = ModelSpec(model=config.model, hog=config.hog, scheme=opened.dataset.scheme, data=config.data)
+    spec = _spec(config, opened.dataset)
     device = choose_device(config.train.device)
     torch.manual_seed(config.train.seed)
     network = to_device(network_of(spec), device)
     frames = FrameDataset(
         [Source(opened.dataset, split.train)],
         config.augment,
-        config.hog.params if config.loss.beta > 0 else None,
+        None,
         short_px=config.model.input_short_px,
         seed=config.train.seed,
     )
-    streams = (Stream(0, len(frames), config.train.batch_size),)
+    target = _target(config, frames, checkpoint)
+    frames.label = None if target is None else target.label
     train = config.train
+    streams = (Stream(0, len(frames), train.batch_size, repeats(train, opened.dataset, split.train)),)
     task = Task(
         run=run,
         spec=spec,
@@ -116,20 +125,84 @@ def assemble(
         ),
         watched=_watched("val", opened.dataset, split.val),
         loss=config.loss,
+        class_weights=class_weights(config.loss, opened.dataset, split.train, device),
         schedule=config.optimizer,
         num_steps=train.num_steps,
         validate_every=train.validate_every,
         checkpoint_every=train.checkpoint_every,
         log_every=train.log_every,
+        precision=Precision(train.precision, device),
+        accumulate=train.accumulate,
+        ema=WeightAverage(network, train.ema) if train.ema > 0 else None,
+        patience=_patience(train, split),
+        target={} if target is None else target.arrays,
     )
-    if resume:
-        for skipped in restore(task):
+    task.health = make_probe(task, config.augment, config.train.batch_size)
+    if checkpoint is not None:
+        for skipped in restore(task, checkpoint):
             warn(f"Passed over a damaged checkpoint: {skipped}")
     return task
 
 
+def _spec(config: RunConfig, dataset: DataSet) -> ModelSpec:
+    return ModelSpec(
+        model=config.model, hog=config.hog, target=config.target, scheme=dataset.scheme, data=config.data
+    )
+
+
+def _patience(config: TrainConfig, split: Split) -> Patience:
+    if config.patience and not split.val:
+        raise InputError(
+            "Early stop needs frames to validate on",
+            where="train.patience",
+            remedy="Name groups in data.val, or set train.patience = 0.",
+        )
+    return Patience(config.patience)
+
+
+def _target(config: RunConfig, frames: FrameDataset, checkpoint: Checkpoint | None) -> Target | None:
+    """Fit the label on the training frames, or take it as the checkpoint has it; None without the task."""
+    if config.loss.beta == 0:
+        return None
+    if checkpoint is not None:
+        return restore_target(config.target, config.hog, checkpoint.target)
+    return fit_target(config.target, config.hog, frames, config.train.seed)
+
+
 def _watched(part: str, dataset: DataSet, samples: Sequence[Sample]) -> tuple[WatchedFrames, ...]:
     return (WatchedFrames(part, dataset, tuple(samples), selects=True),) if samples else ()
+
+
+def class_weights(
+    config: LossConfig, dataset: DataSet, samples: Sequence[Sample], device: torch.device
+) -> torch.Tensor | None:
+    """Weights of the classes by the recipe, (C,) float32; a function of the training masks, so never stored.
+
+    Raises
+    ------
+    InputError
+        If there is not one explicit weight for each class.
+    """
+    if config.class_weighting == "none":
+        return None
+    if config.class_weighting == "explicit":
+        classes = dataset.scheme.classes
+        if len(config.class_weights) != len(classes):
+            raise InputError(
+                f"{len(config.class_weights)} weights for {len(classes)} classes ({', '.join(classes)})",
+                where="loss.class_weights",
+                remedy="Give one weight a class, in this order.",
+            )
+        return torch.tensor(config.class_weights, device=device)
+    weigh = inverse_frequency if config.class_weighting == "inverse-frequency" else median_frequency
+    return torch.from_numpy(weigh(count_pixels(dataset, samples))).to(device)
+
+
+def repeats(config: TrainConfig, dataset: DataSet, samples: Sequence[Sample]) -> tuple[float, ...]:
+    """How often an epoch meets each frame; a function of the training masks, so never stored."""
+    if config.sampling == "uniform":
+        return ()
+    return tuple(repeat_factors(count_pixels(dataset, samples), config.repeat_threshold).tolist())
 
 
 def to_device(network: MultiTaskNetwork, device: torch.device) -> MultiTaskNetwork:
@@ -180,13 +253,19 @@ def set_threads(num_threads: int) -> None:
     torch.set_num_threads(num_threads or available)
 
 
-def restore(task: Task) -> tuple[str, ...]:
-    """Put a task back where its newest intact checkpoint left it; returns what was skipped as damaged."""
-    checkpoint = load_checkpoint(task.run)
-    load_weights(task.network, checkpoint.weights, checkpoint.folder)
-    task.optimizer.load_state_dict(checkpoint.resume["optimizer"])
-    task.step = int(checkpoint.resume["step"])
-    task.best_miou = checkpoint.resume["best_miou"]
+def restore(task: Task, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Put a task back where a checkpoint left it; returns what was skipped as damaged."""
+    resume = checkpoint.resume
+    load_weights(task.model, checkpoint.weights, checkpoint.folder)
+    if task.ema is not None:
+        load_weights(task.network, resume["weights"], checkpoint.folder)
+    task.optimizer.load_state_dict(resume["optimizer"])
+    # What follows is not in the checkpoints of versions that had none of these options.
+    task.precision.scaler.load_state_dict(resume.get("scaler", {}))
+    task.patience = Patience(**resume.get("patience", {"limit": task.patience.limit}))
+    task.owes_validation = bool(resume.get("owes_validation"))
+    task.step = int(resume["step"])
+    task.best_miou = resume["best_miou"]
     task.last_miou = checkpoint.spec.miou
     return checkpoint.skipped
 

@@ -32,6 +32,7 @@ from training.recipes import load_recipe, recipe_names
 
 if TYPE_CHECKING:
     from napari_hogseg.metrics.reports import ScoreReport
+    from napari_hogseg.runs.config import RunConfig
 
 app = typer.Typer(
     name="hogseg",
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.add_typer(data_commands.app)
 
 DataOption = Annotated[Path, typer.Option("--data", help="Data-set folder.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the scores to this file.")]
@@ -83,9 +85,7 @@ def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe name or .toml file.")],
     data: DataOption,
     out: OutOption,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="section.field=value; repeatable.")
-    ] = None,
+    overrides: SetOption = None,
     *,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, bit for bit.")
@@ -93,17 +93,39 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check and time everything; write nothing.")
     ] = False,
+    overfit_one_batch: Annotated[
+        int | None,
+        typer.Option(metavar="STEPS", min=2, help="Train so long on the first batch alone; write nothing."),
+    ] = None,
     events_stdout: ParentOption = False,
 ) -> None:
     """Train a network by a recipe."""
-    config = load_recipe(recipe, overrides or ())
-    config = config.model_copy(update={"data": config.data.model_copy(update={"root": str(data.resolve())})})
+    config = _recipe_on(recipe, data, overrides)
+    if overfit_one_batch is not None:
+        commands.overfit_one_batch(config, out, overfit_one_batch)
+        return
     if dry_run:
         commands.dry_run(config, out)
         return
     if resume:
         config = commands.resume_config(out, config)
     _exit(commands.train(config, out, resume=resume, for_parent=events_stdout))
+
+
+@app.command(name="lr-find")
+def find_rate(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe name or .toml file.")],
+    data: DataOption,
+    overrides: SetOption = None,
+    first: Annotated[float, typer.Option(min=1e-12, help="Lowest learning rate.")] = 1e-6,
+    last: Annotated[float, typer.Option(max=10.0, help="Highest learning rate.")] = 1.0,
+    steps: Annotated[int, typer.Option(min=2, help="Steps from the lowest to the highest.")] = 100,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write rate, loss and smoothed loss of each step here.")
+    ] = None,
+) -> None:
+    """Find the learning rate at which a recipe's loss falls fastest; nothing is trained for keeps."""
+    commands.find_rate(_recipe_on(recipe, data, overrides), (first, last), steps, csv_file)
 
 
 @app.command()
@@ -334,6 +356,11 @@ def _show_reports(
     if csv_folder is not None:
         for report, folder in zip(reports, (csv_folder, csv_folder / "against"), strict=False):
             report.write_csv(folder)
+
+
+def _recipe_on(recipe: str, data: Path, overrides: list[str] | None) -> RunConfig:
+    config = load_recipe(recipe, overrides or ())
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": str(data.resolve())})})
 
 
 def _free_sibling(base: Path) -> Path:

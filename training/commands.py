@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 from napari_hogseg.data.layouts import open_dataset
 from napari_hogseg.data.splits import PARTS, split_samples
 from napari_hogseg.inference.predictor import Predictor
+from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.events import EventWriter, Failed, Message, Started
-from training import reporting
+from training import probing, reporting
 from training.assembly import EVENTS_FILE, assemble, open_data, read_config, refuse_existing_run, write_config
 from training.evaluation import evaluate_by_protocol
 from training.exits import ExitCode, classify
 from training.finetuning import FineTuneInput, assemble_finetune, num_parameters
-from training.loop import run_task, train_step
+from training.loop import run_task
 from training.schedule import learning_rate
 from training.selection import select_frames
+from training.step import train_step
 from training.stopping import StopFlag
 
 if TYPE_CHECKING:
@@ -195,6 +197,33 @@ def dry_run(config: RunConfig, run: Path) -> None:
         f"{step_s:.2f} s a step: about {reporting.format_duration(step_s * task.num_steps)} for "
         f"{task.num_steps:,} steps, validation not counted. Nothing was written."
     )
+
+
+def overfit_one_batch(config: RunConfig, run: Path, num_steps: int) -> None:
+    """Run `hogseg train --overfit-one-batch`."""
+    with reporting.counting("one batch", num_steps) as advance:
+        first, last = probing.overfit_one_batch(config, run, num_steps, advance)
+    for name, before, after in (("loss", first.loss, last.loss), ("CE", first.ce, last.ce)):
+        reporting.console.print(f"{name} {float(before):.4f} -> {float(after):.4f} in {num_steps} steps")
+    reporting.console.print(f"HOG {float(first.mse):.5f} -> {float(last.mse):.5f}. Nothing was written.")
+
+
+def find_rate(config: RunConfig, rates: tuple[float, float], num_steps: int, csv_file: Path | None) -> None:
+    """Run `hogseg lr-find`."""
+    if rates[0] >= rates[1]:
+        raise InputError("The sweep goes upwards", where="--first", remedy="Give a --last above it.")
+    with reporting.counting("learning rates", num_steps) as advance:
+        trials = probing.sweep_rates(config, rates, num_steps, advance)
+    if csv_file is not None:
+        csv_file.parent.mkdir(parents=True, exist_ok=True)
+        lines = ["rate,loss,smoothed", *(",".join(f"{value:.6g}" for value in trial) for trial in trials)]
+        atomic.write_text(csv_file, "\n".join(lines) + "\n")
+    rate = probing.steepest_rate(trials)
+    end = f"swept {len(trials)} of {num_steps} steps"
+    if rate is None:
+        reporting.console.print(f"{end}: the loss never fell. Sweep lower rates, or more steps.")
+    else:
+        reporting.console.print(f"{end}: the loss falls fastest at a learning rate of {rate:.1e}")
 
 
 def evaluate_model(

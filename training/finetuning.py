@@ -11,11 +11,14 @@ from napari_hogseg.data.splits import split_samples
 from napari_hogseg.data.torch_data import FrameDataset, Source, Stream
 from napari_hogseg.inference.predictor import choose_device
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.runs.checkpoint import ModelSpec, load_network, resolve_model_folder
+from napari_hogseg.runs.checkpoint import ModelSpec, load_network, read_target, resolve_model_folder
 from napari_hogseg.runs.config import AugmentConfig, LossConfig, OptimizerConfig
 from training.assembly import make_loader, make_optimizer, refuse_existing_run, set_threads, to_device
+from training.health import make_probe
 from training.loop import Task, WatchedFrames
 from training.selection import select_frames
+from training.step import Precision
+from training.targets import restore_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,15 +70,19 @@ def assemble_finetune(
     """
     refuse_existing_run(run)
     set_threads(config.num_threads)
-    spec, network, _ = load_network(resolve_model_folder(source.base))
+    base = resolve_model_folder(source.base)
+    spec, network, _ = load_network(base)
     corrected, samples = _corrected(source, spec)
     replayed = _replayed(source, spec, samples, warn)
     has_heads = spec.model.head != "none"
+    # The base model's own statistics: its heads were taught in them.
+    target = restore_target(spec.target, spec.hog, read_target(base)) if has_heads else None
     sources = [Source(corrected, samples), *([replayed] if replayed else [])]
+    augmentation = _augmentation(spec)
     frames = FrameDataset(
         sources,
-        _augmentation(spec),
-        spec.hog.params if has_heads else None,
+        augmentation,
+        None if target is None else target.label,
         short_px=spec.model.input_short_px,
         seed=config.seed,
     )
@@ -83,7 +90,7 @@ def assemble_finetune(
     device = choose_device(config.device)
     network = to_device(network, device)
     schedule = OptimizerConfig(learning_rate=config.learning_rate, schedule="one-cycle")
-    return Task(
+    task = Task(
         run=run,
         spec=spec.model_copy(update={"step": 0, "miou": None}),
         network=network,
@@ -95,13 +102,18 @@ def assemble_finetune(
         ),
         watched=_watched(corrected, samples, replayed),
         loss=LossConfig(beta=1.0 if has_heads else 0.0),
+        class_weights=None,
         schedule=schedule,
         num_steps=config.steps,
         validate_every=config.validate_every,
         checkpoint_every=CHECKPOINT_EVERY,
         log_every=5,
+        precision=Precision("float32", device),
+        target={} if target is None else target.arrays,
         validate_first=True,
     )
+    task.health = make_probe(task, augmentation, config.batch_size)
+    return task
 
 
 def _corrected(source: FineTuneInput, spec: ModelSpec) -> tuple[DataSet, tuple[Sample, ...]]:

@@ -43,6 +43,19 @@ def format_duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def describe_health(health: events.AuxiliaryHealth) -> str:
+    """Put the auxiliary task's health into one line: R2 per head, variance, gradients."""
+    r2 = " ".join(f"{head.r2_mean:.3f}" for head in health.heads)
+    r2_zero = " ".join(f"{head.r2_zero:.3f}" for head in health.heads)
+    cosine = "none" if health.gradient_cosine is None else f"{health.gradient_cosine:+.3f}"
+    norms = f"{health.segmentation_gradient_norm:.2e} (CE) {health.auxiliary_gradient_norm:.2e} (target)"
+    return (
+        f"step {health.step}: target {health.target} on {health.part}, "
+        f"variance {health.target_variance:.2e}; R2 of the heads against the mean {r2}, "
+        f"against zero {r2_zero}; gradient cosine {cosine}, norms {norms}"
+    )
+
+
 class RunReporter:
     """Shows the events of one run; used as a context manager."""
 
@@ -76,6 +89,10 @@ class RunReporter:
             case events.Validated():
                 mark = "  best so far" if event.best else ""
                 console.print(f"step {event.step}: {event.part} mIoU {event.miou:.4f}{mark}")
+            case events.AuxiliaryHealth():
+                console.print(describe_health(event))
+                if event.note:
+                    console.print(f"  {event.note}", style="yellow")
             case events.Message():
                 console.print(event.text, style="yellow" if event.level == "warning" else "")
             case events.Finished():
@@ -83,6 +100,8 @@ class RunReporter:
                 console.print(
                     f"{event.reason} at step {event.step} after {format_duration(event.elapsed_s)}{best}"
                 )
+                if event.health is not None:
+                    console.print(describe_health(event.health))
             case _:
                 pass
 

@@ -33,11 +33,24 @@ def learning_rate(config: OptimizerConfig, step: int, progress: float) -> float:
         return config.learning_rate
     if config.schedule == "step":
         return config.learning_rate * config.gamma ** (step // config.step_every)
+    if config.schedule in ("poly", "cosine"):
+        return _warmed_up(config, progress)
     start = config.learning_rate / START_DIVISOR
     if progress < WARM_UP_SHARE:
         return _cosine(start, config.learning_rate, progress / WARM_UP_SHARE)
     end = start / END_DIVISOR
     return _cosine(config.learning_rate, end, (progress - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))
+
+
+def _warmed_up(config: OptimizerConfig, progress: float) -> float:
+    """Rise straight over the share `warm_up` of the run, then fall to 0 at its end."""
+    if progress < config.warm_up:
+        start = config.learning_rate / START_DIVISOR
+        return start + (config.learning_rate - start) * progress / config.warm_up
+    share = min((progress - config.warm_up) / (1 - config.warm_up), 1.0)
+    if config.schedule == "cosine":
+        return _cosine(config.learning_rate, 0.0, share)
+    return config.learning_rate * float((1 - share) ** config.poly_power)
 
 
 def _cosine(start: float, end: float, share: float) -> float:

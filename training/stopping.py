@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -79,3 +80,36 @@ class StopFlag:
             self.ask("preempted")
 
         threading.Thread(target=read, name="parent", daemon=True).start()
+
+
+@dataclass
+class Patience:
+    """Early stop: counts validations in a row that brought nothing new.
+
+    Attributes
+    ----------
+    limit : int
+        So many end the run; 0: none do.
+    best : float
+        Best mIoU of the validations counted.
+    num_waited : int
+        Validations since.
+    """
+
+    limit: int = 0
+    best: float = float("-inf")
+    num_waited: int = 0
+
+    def count(self, miou: float) -> None:
+        """Take in a validation; a NaN brings nothing new."""
+        self.num_waited = 0 if miou > self.best else self.num_waited + 1
+        self.best = max(self.best, miou)
+
+    @property
+    def is_out(self) -> bool:
+        """Whether to stop."""
+        return 0 < self.limit <= self.num_waited
+
+    def state(self) -> dict[str, float | int]:
+        """Fields as plain numbers; `Patience(**state)` has them back."""
+        return asdict(self)

@@ -1,4 +1,4 @@
-"""Torch data sets: frames, masks and HOG targets, and the order in which training meets them.
+"""Torch data sets: frames, masks and pseudo-labels, and the order in which training meets them.
 
 A training item is asked for by `(epoch, index)`; it and its order are pure functions of
 (seed, epoch, index), so a resumed run and any number of workers see the same batches.
@@ -14,7 +14,6 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from napari_hogseg.data.augment import AugmentParams, augment, resize_frame, resize_mask, sample_rng
-from napari_hogseg.features.hog import HogParams, hog_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,12 +21,17 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_hogseg.data.layouts import DataSet, Sample
+    from napari_hogseg.features.pseudo_labels import PseudoLabel
 
 CACHE_BYTES = 2 * 1024**3
 """Resized frames kept decoded in a process: JPEG decoding costs more than the augmentation."""
 
 _ORDER_INDEX = (1 << 32) - 1
 """Philox key of an epoch's order; no data set has so many frames that a sample would share it."""
+
+_EPOCHS_PER_COPY = 1 << 24
+_MAX_COPIES = 255
+"""Copy and epoch share the 32 bits that a sample's Philox key has for the epoch."""
 
 
 class Item(TypedDict):
@@ -55,8 +59,8 @@ class FrameDataset(Dataset[Item]):
     sources : sequence of Source
         Indices run through them one after the other.
     params : AugmentConfig
-    hog : HogParams or None
-        None (beta = 0): the HOG target is left empty and costs nothing.
+    label : PseudoLabel or None
+        Target of the crops; may be set later. None (beta = 0): it is left empty and costs nothing.
     short_px : int
         Short side of a frame at the network's input.
     seed : int
@@ -66,13 +70,14 @@ class FrameDataset(Dataset[Item]):
         self,
         sources: Sequence[Source],
         params: AugmentParams,
-        hog: HogParams | None,
+        label: PseudoLabel | None,
         *,
         short_px: int,
         seed: int,
     ) -> None:
         self._entries = [(source.dataset, sample) for source in sources for sample in source.samples]
-        self._params, self._hog, self._short_px, self._seed = params, hog, short_px, seed
+        self._params, self._short_px, self._seed = params, short_px, seed
+        self.label = label
         self._cache: dict[int, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]] = {}
         self._cache_bytes = 0
 
@@ -87,7 +92,7 @@ class FrameDataset(Dataset[Item]):
         epoch, index = key
         frame, mask = self._load(index)
         crop, crop_mask = augment(frame, mask, self._params, sample_rng(self._seed, epoch, index))
-        target = np.zeros(0, np.float32) if self._hog is None else hog_target(crop, self._hog)
+        target = np.zeros(0, np.float32) if self.label is None else self.label.compute(crop[None])[0]
         return {
             "image": torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))),
             "mask": torch.from_numpy(crop_mask.astype(np.int64)),
@@ -111,21 +116,63 @@ class FrameDataset(Dataset[Item]):
 
 @dataclass(frozen=True)
 class Stream:
-    """An endless shuffled walk over the indices `first .. first + count - 1`."""
+    """An endless shuffled walk over the indices `first .. first + count - 1`.
+
+    Attributes
+    ----------
+    first, count, per_batch : int
+    repeats : tuple of float
+        How often an epoch meets each index on average, each at least 1; empty: all once.
+    """
 
     first: int
     count: int
     per_batch: int
+    repeats: tuple[float, ...] = ()
 
     def keys(self, seed: int, start: int) -> Iterator[tuple[int, int]]:
-        """Yield (epoch, index) from the `start`-th draw on; every epoch is one permutation."""
-        position = start
+        """Yield (epoch, index) from the `start`-th draw on; every epoch is one permutation.
+
+        The second and further copies of an index in an epoch get an epoch number of their own, far above
+        any real one: another key, so another crop of the frame.
+        """
+        epoch, offset = self._locate(seed, start)
         while True:
-            epoch, offset = divmod(position, self.count)
-            order = sample_rng(seed, epoch, _ORDER_INDEX - self.first).permutation(self.count)
-            for place in order[offset:]:
-                yield epoch, self.first + int(place)
-                position += 1
+            for copy, place in self._order(seed, epoch)[offset:].tolist():
+                yield epoch + copy * _EPOCHS_PER_COPY, self.first + place
+            epoch, offset = epoch + 1, 0
+
+    def _locate(self, seed: int, start: int) -> tuple[int, int]:
+        """Epoch of the `start`-th draw and its place there; with repeats no two epochs are of one length."""
+        if not self.repeats:
+            return divmod(start, self.count)
+        epoch = 0
+        while start >= (length := int(self._num_copies(seed, epoch).sum())):
+            epoch, start = epoch + 1, start - length
+        return epoch, start
+
+    def _order(self, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+        """Make the draws of an epoch, (number of them, 2) int64: which copy, and of which place."""
+        rng = self._rng(seed, epoch)
+        if not self.repeats:
+            places = rng.permutation(self.count)
+            return np.column_stack([np.zeros_like(places), places])
+        copies = self._num_copies(seed, epoch)
+        places = np.repeat(np.arange(self.count), copies)
+        copy = np.arange(len(places)) - np.repeat(np.cumsum(copies) - copies, copies)
+        rng.random(self.count)  # what the rounding drew
+        order = rng.permutation(len(places))
+        return np.column_stack([copy, places])[order]
+
+    def _num_copies(self, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+        """Round the repeats at random, up as often as their fraction says."""
+        repeats = np.minimum(np.asarray(self.repeats), _MAX_COPIES)
+        uniforms = self._rng(seed, epoch).random(self.count)
+        num_copies: npt.NDArray[np.int64] = np.floor(repeats + uniforms).astype(np.int64)
+        return num_copies
+
+    def _rng(self, seed: int, epoch: int) -> np.random.Generator:
+        return sample_rng(seed, epoch, _ORDER_INDEX - self.first)
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):

@@ -1,6 +1,7 @@
 """U-Net, U2-Net, regression heads and the multi-task wrapper."""
 
-from napari_hogseg.models.heads import HEAD_KINDS, HeadKind, HogGrid
+from napari_hogseg.features.grid import HogGrid
+from napari_hogseg.models.heads import HEAD_KINDS, HeadKind
 from napari_hogseg.models.initial_weights import InitReport, load_initial_weights
 from napari_hogseg.models.multitask import MultiTaskNetwork, MultiTaskOutput
 from napari_hogseg.models.registry import NETWORKS, build_network

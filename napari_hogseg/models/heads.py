@@ -1,7 +1,6 @@
 """Regression heads: from a tapped feature map to a HOG descriptor.
 
-Owns their layers and the geometry of the descriptor they predict. The descriptor itself is made by
-`napari_hogseg.features.hog`; the loss is the training's.
+Owns their layers. The descriptor and its geometry are `napari_hogseg.features`'; the loss is the training's.
 
 Kinds
 -----
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_hogseg.features.grid import HogGrid
 from napari_hogseg.io.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,39 +63,6 @@ _OFFICIAL_STAGES: dict[str, tuple[tuple[_Stage, ...], ...]] = {
 _OFFICIAL_MAP_CELLS = {"u2net": 8, "unet": 4}
 
 _MIN_HIDDEN, _MAX_HIDDEN = 16, 160
-
-
-class HogGrid(NamedTuple):
-    """Geometry of a HOG descriptor of fixed length: cells, blocks, and values per block."""
-
-    cell_rows: int
-    cell_cols: int
-    block_cells: int
-    block_values: int
-
-    @classmethod
-    def of(cls, hog: HogParams) -> HogGrid:
-        """Derive it from the parameters.
-
-        Raises
-        ------
-        InputError
-            If the parameters resize to no fixed size: the length then depends on the frame.
-        """
-        if hog.resize_rows is None or hog.resize_cols is None:
-            raise InputError(
-                "a regression head needs a HOG descriptor of fixed length",
-                where="hog.resize_rows, hog.resize_cols",
-                remedy='Set both (the paper resizes to 128 rows x 64 columns), or use head = "none".',
-            )
-        rows, cols = hog.resize_rows // hog.cell_px, hog.resize_cols // hog.cell_px
-        return cls(rows, cols, hog.block_cells, hog.block_cells**2 * hog.orientations)
-
-    @property
-    def dim(self) -> int:
-        """Length D of the descriptor; blocks slide by one cell."""
-        blocks = (self.cell_rows - self.block_cells + 1) * (self.cell_cols - self.block_cells + 1)
-        return blocks * self.block_values
 
 
 class GridHead(nn.Module):
@@ -175,7 +142,9 @@ class StageHead(nn.Module):
         return self.linear(x.flatten(1))  # type: ignore[no-any-return]
 
 
-def build_heads(kind: HeadKind, family: str, tap_channels: Sequence[int], hog: HogParams) -> nn.ModuleList:
+def build_heads(
+    kind: HeadKind, family: str, tap_channels: Sequence[int], hog: HogParams | HogGrid
+) -> nn.ModuleList:
     """Build one head per tap (none for `kind="none"`).
 
     Parameters
@@ -186,8 +155,8 @@ def build_heads(kind: HeadKind, family: str, tap_channels: Sequence[int], hog: H
         Which network's official layers.
     tap_channels : sequence of int
         Channels of each tap, finest first.
-    hog : HogParams
-        The target; its geometry gives D.
+    hog : HogParams or HogGrid
+        The target, or the geometry of any pseudo-label; it gives D.
 
     Raises
     ------
@@ -200,7 +169,7 @@ def build_heads(kind: HeadKind, family: str, tap_channels: Sequence[int], hog: H
         )
     if kind == "none":
         return nn.ModuleList()
-    grid = HogGrid.of(hog)
+    grid = hog if isinstance(hog, HogGrid) else HogGrid.of(hog)
     if kind == "grid":
         return nn.ModuleList(GridHead(channels, grid) for channels in tap_channels)
     cells = _OFFICIAL_MAP_CELLS[family]

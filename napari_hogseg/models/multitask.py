@@ -83,6 +83,12 @@ class MultiTaskNetwork(nn.Module):
         logits, taps = self.trunk.forward_deep(x_BCHW)
         return MultiTaskOutput(logits, [head(tap) for head, tap in zip(self.heads, taps, strict=False)])
 
+    def predict_targets(self, x_BCHW: Tensor) -> list[Tensor]:
+        """Predict the heads' targets, each (B, D), in whatever mode the network is; see `forward`."""
+        self._check_size(x_BCHW)
+        taps = self.trunk.forward_deep(x_BCHW).taps
+        return [head(tap) for head, tap in zip(self.heads, taps, strict=False)]
+
     def trunk_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the segmentation network, for an optimiser of its own."""
         return self.trunk.parameters()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_hogseg.features.grid import HogGrid
 from napari_hogseg.features.hog import HogParams
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.models.heads import HeadKind, HogGrid, build_heads
+from napari_hogseg.models.heads import HeadKind, build_heads
 from napari_hogseg.models.multitask import MultiTaskNetwork
 from napari_hogseg.models.u2net import U2NETP_STAGES, U2Net
 from napari_hogseg.models.unet import UNet
@@ -26,7 +27,7 @@ NETWORKS: dict[str, Callable[[int], Trunk]] = {
 
 
 def build_network(
-    name: str, num_classes: int, head: HeadKind = "grid", hog: HogParams | None = None
+    name: str, num_classes: int, head: HeadKind = "grid", hog: HogParams | HogGrid | None = None
 ) -> MultiTaskNetwork:
     """Build a network with fresh weights from torch's current random state.
 
@@ -38,8 +39,8 @@ def build_network(
         Output classes, at least 2 (the ignore index is no class).
     head : {"grid", "official", "table1", "none"}
         The regression heads, see `napari_hogseg.models.heads`.
-    hog : HogParams, optional
-        The heads' target; the paper's `official-504` by default.
+    hog : HogParams or HogGrid, optional
+        The heads' target, or its geometry; the paper's `official-504` by default.
 
     Returns
     -------
@@ -57,7 +58,11 @@ def build_network(
         )
     if num_classes < 2:
         raise InputError("a network needs at least two classes", where=f"num_classes = {num_classes}")
-    hog = hog or HogParams.preset("official-504")
+    if hog is None:
+        hog = HogParams.preset("official-504")
     trunk = NETWORKS[name](num_classes)
     heads = build_heads(head, trunk.family, trunk.tap_channels, hog)
-    return MultiTaskNetwork(trunk, heads, head, HogGrid.of(hog).dim if head != "none" else 0)
+    if head == "none":
+        return MultiTaskNetwork(trunk, heads, head, 0)
+    grid = hog if isinstance(hog, HogGrid) else HogGrid.of(hog)
+    return MultiTaskNetwork(trunk, heads, head, grid.dim)

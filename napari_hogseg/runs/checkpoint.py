@@ -1,7 +1,8 @@
 """Model folders and checkpoints: written so that a power cut leaves the old or the new one, never half.
 
 A model folder is `weights.safetensors`, `model.toml` and `digests.json`; a checkpoint is a model folder
-with `resume.pt` (optimiser and counters) beside it. This is the only module that reads or writes them.
+with `resume.pt` (optimiser and counters) beside it. A pseudo-label's fitted arrays stand in
+`target.safetensors`. This is the only module that reads or writes them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from pickle import UnpicklingError  # only its name: nothing is unpickled outside torch's weights_only
 from typing import TYPE_CHECKING, Any
 
+import safetensors.numpy
 import safetensors.torch
 import torch
 from pydantic import Field
@@ -28,15 +30,22 @@ from napari_hogseg.runs.config import (
     HogConfig,
     ModelConfig,
     Section,
+    TargetConfig,
     parse_section,
     read_toml,
     to_toml,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
     from napari_hogseg.models.multitask import MultiTaskNetwork
 
 WEIGHTS_FILE = "weights.safetensors"
+TARGET_FILE = "target.safetensors"
 MODEL_FILE = "model.toml"
 RESUME_FILE = "resume.pt"
 DIGESTS_FILE = "digests.json"
@@ -55,6 +64,7 @@ class ModelSpec(Section):
 
     model: ModelConfig
     hog: HogConfig
+    target: TargetConfig = Field(default=TargetConfig(), description="What the heads were taught.")
     scheme: LabelScheme
     step: int = Field(default=0, ge=0, description="Optimiser steps behind these weights.")
     miou: float | None = Field(default=None, description="Validation mIoU when it was saved.")
@@ -72,12 +82,20 @@ class Checkpoint:
     spec: ModelSpec
     weights: dict[str, torch.Tensor]
     resume: dict[str, Any]
+    target: dict[str, npt.NDArray[np.float32]]
+    """The pseudo-label's fitted arrays; empty where nothing is fitted."""
     skipped: tuple[str, ...]
     """Newer checkpoints that were damaged, one message each."""
 
 
 def save_checkpoint(
-    run: Path, spec: ModelSpec, network: torch.nn.Module, resume: dict[str, Any], *, best: bool
+    run: Path,
+    spec: ModelSpec,
+    network: torch.nn.Module,
+    resume: dict[str, Any],
+    *,
+    best: bool,
+    target: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> Path:
     """Write a checkpoint durably, check it, then let the pointers name it.
 
@@ -91,6 +109,8 @@ def save_checkpoint(
         Plain types and tensors only (it is read back with weights_only).
     best : bool
         Also move the `best` pointer.
+    target : mapping, optional
+        Fitted arrays of the pseudo-label.
 
     Returns
     -------
@@ -105,7 +125,7 @@ def save_checkpoint(
     final = run / CHECKPOINTS / f"step-{spec.step:07d}"
     if not _is_intact(final):
         shutil.rmtree(final, ignore_errors=True)
-        _write_folder(final, spec, network, resume)
+        _write_folder(final, spec, network, resume, target)
         verify_digests(final)
     for pointer in (LAST, BEST) if best else (LAST,):
         atomic.write_text(run / pointer, f"{CHECKPOINTS}/{final.name}\n")
@@ -137,12 +157,18 @@ def export_model(path: Path, folder: Path, *, half: bool) -> ModelSpec:
     spec, network, _ = load_network(path)
     spec = spec.model_copy(update={"data": spec.data.model_copy(update={"root": ""})})
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _write_folder(folder, spec, network.half() if half else network, None)
+    # In full: a variance of the mixture can be too small for 16 bits.
+    target = read_target(resolve_model_folder(path))
+    _write_folder(folder, spec, network.half() if half else network, None, target)
     return spec
 
 
 def _write_folder(
-    final: Path, spec: ModelSpec, network: torch.nn.Module, resume: dict[str, Any] | None
+    final: Path,
+    spec: ModelSpec,
+    network: torch.nn.Module,
+    resume: dict[str, Any] | None,
+    target: Mapping[str, npt.NDArray[np.float32]] | None,
 ) -> None:
     partial = final.with_name(final.name + ".tmp")
     shutil.rmtree(partial, ignore_errors=True)
@@ -150,6 +176,8 @@ def _write_folder(
     try:
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
         blobs = {WEIGHTS_FILE: safetensors.torch.save(weights), MODEL_FILE: to_toml(spec).encode()}
+        if target:
+            blobs[TARGET_FILE] = safetensors.numpy.save(dict(target))
         if resume is not None:
             buffer = io.BytesIO()
             torch.save(resume, buffer)
@@ -298,9 +326,20 @@ def load_network(path: Path) -> tuple[ModelSpec, MultiTaskNetwork, str]:
 
 def network_of(spec: ModelSpec) -> MultiTaskNetwork:
     """Build the network a spec describes, freshly initialised."""
-    return build_network(
-        spec.model.network, spec.scheme.num_classes, head=spec.model.head, hog=spec.hog.params
-    )
+    # The label itself only where heads need its geometry: a package's own may not be installed here.
+    grid = None if spec.model.head == "none" else spec.target.label(spec.hog).grid
+    return build_network(spec.model.network, spec.scheme.num_classes, head=spec.model.head, hog=grid)
+
+
+def read_target(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """Read the pseudo-label's fitted arrays of a model folder (verified before); none where none are kept."""
+    if not (folder / TARGET_FILE).is_file():
+        return {}
+    try:
+        arrays: dict[str, npt.NDArray[np.float32]] = safetensors.numpy.load_file(folder / TARGET_FILE)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"Not a safetensors file: {error}", where=folder / TARGET_FILE) from error
+    return arrays
 
 
 def load_weights(network: torch.nn.Module, weights: dict[str, torch.Tensor], where: object) -> None:
@@ -347,7 +386,9 @@ def load_checkpoint(run: Path) -> Checkpoint:
         except (InputError, OSError) as error:
             skipped.append(str(error))
             continue
-        return Checkpoint(folder, read_spec(folder), _read_weights(folder), resume, tuple(skipped))
+        return Checkpoint(
+            folder, read_spec(folder), _read_weights(folder), resume, read_target(folder), tuple(skipped)
+        )
     raise InputError(
         "There is no intact checkpoint to resume from" + "".join(f"; {text}" for text in skipped),
         where=run,

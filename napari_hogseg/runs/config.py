@@ -9,16 +9,20 @@ import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from napari_hogseg.features.hog import HogParams
+from napari_hogseg.features.pseudo_labels import BUILT_IN, NUM_MODES, make_pseudo_label, pseudo_label_names
 from napari_hogseg.io.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_hogseg.features.pseudo_labels import PseudoLabel
+
 NetworkName = Literal["unet-s", "unet", "u2netp", "u2net"]
 HeadName = Literal["grid", "official", "table1", "none"]
+PrecisionName = Literal["float32", "bf16", "fp16"]
 HogPreset = Literal["official-504", "official-756", "official-1680", "official-2520", "official-3780"]
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -92,18 +96,81 @@ class HogConfig(Section):
         return HogParams.preset(self.preset)
 
 
+class TargetConfig(Section):
+    """What the regression heads learn: HOG, or another pseudo-label on HOG's cells."""
+
+    kind: str = Field(
+        default="hog",
+        description="Pseudo-label: hog, hog-paper, hog-maskfeat, lbp, gradient-magnitude, fisher, zero (the "
+        "control), or a name that an installed package offers.",
+    )
+    standardise: bool = Field(
+        default=False,
+        description="Bring every value to mean 0 and deviation 1 over the training frames.",
+    )
+    modes: int = Field(default=NUM_MODES, ge=1, le=256, description="Gaussians of the 'fisher' vector.")
+    fit_frames: int = Field(
+        default=256, ge=2, description="Training crops that mixture and statistics are estimated on."
+    )
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        # Asking every installed package costs milliseconds: only where the name is none of ours.
+        if kind not in BUILT_IN and kind not in (names := pseudo_label_names()):
+            raise ValueError(
+                f"there is no pseudo-label '{kind}': choose from {', '.join(names)}, or install the package "
+                "that offers it"
+            )
+        return kind
+
+    def label(self, hog: HogConfig) -> PseudoLabel:
+        """Make the label, not fitted and not standardised yet."""
+        return make_pseudo_label(self.kind, hog.params, self.modes)
+
+
 class LossConfig(Section):
-    """Equation 1 of the paper: alpha * sum of CE over outputs + beta * sum of HOG MSE over heads."""
+    """Equation 1 of the paper: alpha * sum of CE over outputs + beta * sum of HOG MSE over heads.
+
+    The segmentation loss is a weighted sum of terms, each summed over all outputs; the paper's is CE alone.
+    """
 
     alpha: float = Field(default=1.0, ge=0.0, description="Weight of the segmentation loss.")
     beta: float = Field(default=1.0, ge=0.0, description="Weight of the HOG loss; 0 leaves the HOG task out.")
+    ce: float = Field(default=1.0, ge=0.0, description="Weight of the cross entropy.")
+    dice: float = Field(default=0.0, ge=0.0, description="Weight of the soft Dice loss, over the batch.")
+    focal: float = Field(default=0.0, ge=0.0, description="Weight of the focal loss.")
+    focal_gamma: float = Field(default=2.0, ge=1.0, description="Exponent of the focal loss.")
+    lovasz: float = Field(
+        default=0.0, ge=0.0, description="Weight of the Lovász-softmax loss, over the classes of the batch."
+    )
+    boundary: float = Field(
+        default=0.0,
+        ge=0.0,
+        description="Weight of the boundary loss, probability x signed distance in pixels; 0.01 is much.",
+    )
+    class_weighting: Literal["none", "inverse-frequency", "median-frequency", "explicit"] = Field(
+        default="none",
+        description="Weights of the classes in CE and focal loss, from the training masks or class_weights.",
+    )
+    class_weights: tuple[Annotated[float, Field(ge=0.0, allow_inf_nan=False)], ...] = Field(
+        default=(), description="One weight a class, for class_weighting 'explicit'."
+    )
+
+    @model_validator(mode="after")
+    def _terms(self) -> Self:
+        if self.alpha > 0 and not self.ce + self.dice + self.focal + self.lovasz + self.boundary > 0:
+            raise ValueError("the segmentation loss has no term: give ce or another one a weight above 0")
+        if (self.class_weighting == "explicit") != bool(self.class_weights):
+            raise ValueError("class_weights and class_weighting = 'explicit' go together")
+        return self
 
 
 class OptimizerConfig(Section):
     """Adam and its learning-rate schedule."""
 
     learning_rate: float = Field(default=2e-4, gt=0.0, le=1.0, description="Peak learning rate.")
-    schedule: Literal["step", "one-cycle", "constant"] = Field(
+    schedule: Literal["step", "one-cycle", "constant", "poly", "cosine"] = Field(
         default="step",
         description="'step' multiplies by gamma every step_every steps, as the paper does.",
     )
@@ -113,9 +180,23 @@ class OptimizerConfig(Section):
     gamma: float = Field(
         default=0.5, gt=0.0, le=1.0, description="Factor of one drop of the 'step' schedule."
     )
+    warm_up: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share of the run over which 'poly' and 'cosine' first rise, from a 25th of the peak.",
+    )
+    poly_power: float = Field(default=0.9, gt=0.0, description="Exponent of the 'poly' schedule's fall to 0.")
+    clip_norm: float = Field(default=0.0, ge=0.0, description="Largest norm of the gradient; 0: unlimited.")
     beta1: float = Field(default=0.9, ge=0.0, lt=1.0, description="Adam's first moment.")
     beta2: float = Field(default=0.999, ge=0.0, lt=1.0, description="Adam's second moment.")
     weight_decay: float = Field(default=1e-7, ge=0.0, description="L2 term added to the gradient.")
+
+    @model_validator(mode="after")
+    def _warms_up(self) -> Self:
+        if self.warm_up > 0 and self.schedule not in ("poly", "cosine"):
+            raise ValueError("warm_up is for the schedules 'poly' and 'cosine': set it to 0 or choose one")
+        return self
 
 
 class AugmentConfig(Section):
@@ -143,6 +224,34 @@ class TrainConfig(Section):
 
     num_steps: int = Field(default=150_000, ge=1, description="Optimiser steps.")
     batch_size: int = Field(default=16, ge=1, description="Frames in a step.")
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        description="Equal parts a step's batch is worked through in, gradients summed: less memory.",
+    )
+    sampling: Literal["uniform", "repeat-factor"] = Field(
+        default="uniform",
+        description="'repeat-factor' meets frames with a rare class more often in an epoch, as LVIS does.",
+    )
+    repeat_threshold: float = Field(
+        default=0.15,
+        gt=0.0,
+        le=1.0,
+        description="A class in a smaller share of the training frames is rare, for 'repeat-factor'.",
+    )
+    precision: PrecisionName = Field(
+        default="float32",
+        description="Number format of the forward pass; 'fp16' scales the loss and needs CUDA.",
+    )
+    ema: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Decay of a running mean of the weights, which is then scored and saved; 0: no mean.",
+    )
+    patience: int = Field(
+        default=0, ge=0, description="Validations in a row without a better mIoU that end the run; 0: never."
+    )
     seed: int = Field(default=0, ge=0, description="Seed of initialisation, order and augmentation.")
     validate_every: int = Field(default=1_000, ge=1, description="Steps between two validations.")
     checkpoint_every: int = Field(default=1_000, ge=1, description="Steps between two checkpoints.")
@@ -153,6 +262,12 @@ class TrainConfig(Section):
     num_threads: int = Field(default=0, ge=0, description="Torch threads; 0 takes what the machine has.")
     device: str = Field(default="auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
 
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.batch_size % self.accumulate:
+            raise ValueError("batch_size must be a multiple of accumulate: the parts are equal")
+        return self
+
 
 class RunConfig(Section):
     """A whole run."""
@@ -161,6 +276,7 @@ class RunConfig(Section):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     hog: HogConfig = HogConfig()
+    target: TargetConfig = TargetConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     augment: AugmentConfig = AugmentConfig()

@@ -48,6 +48,10 @@ class Progress(Event):
     num_steps: int | None
     loss: float
     ce: float = Field(description="Sum of the cross entropies over all outputs, alpha not applied.")
+    extra: dict[str, float] = Field(
+        default={},
+        description="Sums over all outputs of the other segmentation terms that the recipe asks for.",
+    )
     mse: float = Field(description="Sum of the HOG mean squared errors over all heads, beta not applied.")
     lr: float
     frames_per_s: float
@@ -65,6 +69,34 @@ class Validated(Event):
     iou: dict[str, float | None] = Field(description="Per class; None where the class is absent.")
     num_frames: int
     best: bool = False
+
+
+class HeadHealth(BaseModel):
+    """How well one regression head predicts its target on frames it was not trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    r2_mean: float = Field(description="1 - squared error / that of always predicting the frames' mean.")
+    r2_zero: float = Field(description="1 - squared error / that of always predicting 0.")
+    mse: float
+
+
+class AuxiliaryHealth(Event):
+    """Whether the auxiliary task has something to teach, learns it, and pulls with the segmentation."""
+
+    kind: Literal["health"] = "health"
+    step: int
+    target: str = Field(description="Kind of the pseudo-label.")
+    part: str = Field(description="Which watched frames: 'val', or 'corrected' in a fine-tune.")
+    num_frames: int
+    target_variance: float = Field(description="Over the frames, mean over the label's values.")
+    heads: tuple[HeadHealth, ...]
+    gradient_cosine: float | None = Field(
+        description="Between the two tasks' gradients on the shared trunk; None where one is zero."
+    )
+    segmentation_gradient_norm: float = Field(description="On the shared trunk, alpha not applied.")
+    auxiliary_gradient_norm: float = Field(description="On the shared trunk, beta not applied.")
+    note: str = Field(default="", description="What a person should know about these numbers.")
 
 
 class Saved(Event):
@@ -89,9 +121,10 @@ class Finished(Event):
 
     kind: Literal["finished"] = "finished"
     step: int
-    reason: Literal["done", "stopped", "preempted", "time"]
+    reason: Literal["done", "stopped", "preempted", "time", "no-improvement"]
     best_miou: float | None
     elapsed_s: float
+    health: AuxiliaryHealth | None = Field(default=None, description="The last one of the run.")
 
 
 class Failed(Event):
@@ -104,7 +137,8 @@ class Failed(Event):
 
 
 AnyEvent = Annotated[
-    Started | Progress | Validated | Saved | Message | Finished | Failed, Field(discriminator="kind")
+    Started | Progress | Validated | AuxiliaryHealth | Saved | Message | Finished | Failed,
+    Field(discriminator="kind"),
 ]
 _ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 

@@ -45,6 +45,7 @@ REASONS = {
     "stopped": "Stopped",
     "preempted": "Ended early by the system",
     "time": "Fine-tune finished, its time is up",
+    "no-improvement": "Finished early: it no longer improved",
 }
 KILLED_REMEDY = "If nobody ended it, the system may have run out of memory: lower the batch size."
 

@@ -98,6 +98,17 @@ def test_dry_run_writes_nothing(hogseg: Hogseg, toy: Path) -> None:
     assert not (toy / "run").exists()
 
 
+def test_trials_before_a_run_write_nothing_but_what_is_asked_for(hogseg: Hogseg, toy: Path) -> None:
+    done = hogseg("train", "toy.toml", "--data", "data", "--out", "run", "--overfit-one-batch", 3)
+    assert done.returncode == 0, done.stderr
+    assert "in 3 steps" in done.stderr
+    done = hogseg("lr-find", "toy.toml", "--data", "data", "--steps", 4, "--csv", "rates.csv")
+    assert done.returncode == 0, done.stderr
+    assert (toy / "rates.csv").read_text().splitlines()[0] == "rate,loss,smoothed"
+    assert len((toy / "rates.csv").read_text().splitlines()) == 5
+    assert not (toy / "run").exists()
+
+
 def test_finetune_and_its_events(hogseg: Hogseg, toy: Path, run_folder: Path) -> None:
     done = hogseg(
         *("finetune", run_folder, "--data", "data", "--frames", "c:1", "--out", "tuned", "--steps", 4),
@@ -199,7 +210,10 @@ SCORING_FLAGS = {
 def test_options_are_frozen(hogseg: Hogseg) -> None:
     """Scripts rely on these words; a change here belongs into the CHANGELOG."""
     expected = {
-        "train": {"--data", "--out", "--set", "--resume", "--dry-run", "--events-stdout"},
+        "train": {
+            *("--data", "--out", "--set", "--resume", "--dry-run", "--overfit-one-batch", "--events-stdout"),
+        },
+        "lr-find": {"--data", "--set", "--first", "--last", "--steps", "--csv"},
         "finetune": {
             *(
                 "--data",

@@ -16,13 +16,14 @@ from torch.utils.data import DataLoader
 from napari_hogseg.data.layouts import open_dataset
 from napari_hogseg.data.torch_data import FrameDataset, Source, StepSampler, Stream
 from napari_hogseg.features.hog import HogParams
+from napari_hogseg.features.pseudo_labels import HogLabel
 from napari_hogseg.runs.config import AugmentConfig
 from tests.unit.data.trees import write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HOG = HogParams.preset("official-504")
+HOG = HogLabel(HogParams.preset("official-504"))
 
 
 @pytest.fixture
@@ -74,6 +75,44 @@ def test_every_epoch_is_a_permutation_of_its_own() -> None:
 def test_a_walk_can_be_joined_anywhere(start: int) -> None:
     whole = list(islice(Stream(0, 7, 1).keys(5, 0), 30))
     assert list(islice(Stream(0, 7, 1).keys(5, start), 30 - start)) == whole[start:]
+
+
+REPEATS = (1.0, 2.5, 1.3, 4.0, 1.0)
+
+
+def test_repeats_are_met_as_often_as_they_say_each_time_by_a_key_of_its_own() -> None:
+    stream = Stream(10, 5, 1, REPEATS)
+    keys = list(islice(stream.keys(5, 0), 20_000))
+    epochs = [epoch % (1 << 24) for epoch, _ in keys]
+    assert epochs == sorted(epochs)
+    whole = [key for key, epoch in zip(keys, epochs, strict=True) if epoch < epochs[-1]]
+    assert len(set(keys)) == len(keys)  # no crop twice
+    counts = Counter(index - 10 for _, index in whole)
+    for place, factor in enumerate(REPEATS):
+        assert counts[place] / epochs[-1] == pytest.approx(factor, abs=0.05)
+    for number in range(30):  # rounded, never dropped: every frame in every epoch
+        met = Counter(index - 10 for (_, index), epoch in zip(keys, epochs, strict=True) if epoch == number)
+        assert all(int(factor) <= met[place] <= -(-factor // 1) for place, factor in enumerate(REPEATS))
+
+
+def test_a_repeated_frame_is_another_crop(frames: FrameDataset) -> None:
+    keys = list(islice(Stream(0, 5, 1, (3.0,) * 5).keys(3, 0), 15))
+    crops = [frames[key]["image"] for key in keys if key[1] == 2]
+    assert len(crops) == 3
+    assert not any(torch.equal(crops[i], crops[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_repeats_of_one_are_the_plain_epochs() -> None:
+    keys = list(islice(Stream(0, 7, 1, (1.0,) * 7).keys(5, 0), 21))
+    assert all(sorted(index for _, index in keys[7 * e : 7 * e + 7]) == list(range(7)) for e in range(3))
+    assert [epoch for epoch, _ in keys] == [0] * 7 + [1] * 7 + [2] * 7
+
+
+@pytest.mark.parametrize("start", [0, 3, 9, 10, 57, 4000])
+def test_a_walk_with_repeats_can_be_joined_anywhere(start: int) -> None:
+    stream = Stream(0, 5, 1, REPEATS)
+    whole = list(islice(stream.keys(5, 0), start + 40))
+    assert list(islice(stream.keys(5, start), 40)) == whole[start:]
 
 
 def test_streams_share_each_batch() -> None:

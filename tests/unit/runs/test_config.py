@@ -46,6 +46,12 @@ def test_round_trip(config: Section) -> None:
         ({"data": {"train": ["a"], "test": ["a"]}}, "a group belongs to one part"),
         ({"model": {"head": "official"}, "augment": {"crop_px": 160}}, "256 px only"),
         ({"model": {"head": "none"}}, "set loss.beta = 0"),
+        ({"loss": {"ce": 0}}, "has no term"),
+        ({"loss": {"class_weighting": "explicit"}}, "go together"),
+        ({"loss": {"class_weights": [1, 2]}}, "go together"),
+        ({"optimizer": {"warm_up": 0.1}}, "warm_up is for the schedules"),
+        ({"train": {"batch_size": 6, "accumulate": 4}}, "multiple of accumulate"),
+        ({"train": {"ema": 1.0}}, "train.ema"),
         ({"surprise": 1}, "surprise"),
     ],
 )

@@ -9,8 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from napari_hogseg.runs.events import (
+    AuxiliaryHealth,
     EventWriter,
     Failed,
+    Finished,
+    HeadHealth,
     Message,
     Progress,
     Saved,
@@ -21,6 +24,18 @@ from napari_hogseg.runs.events import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+HEALTH = AuxiliaryHealth(
+    step=3,
+    target="hog",
+    part="val",
+    num_frames=4,
+    target_variance=0.01,
+    heads=(HeadHealth(r2_mean=0.1, r2_zero=0.8, mse=0.009),),
+    gradient_cosine=None,
+    segmentation_gradient_norm=0.08,
+    auxiliary_gradient_norm=0.0,
+)
 
 EVENTS = [
     Message(level="warning", text="Übung macht\nden Meister"),
@@ -36,7 +51,9 @@ EVENTS = [
         elapsed_s=2.0,
     ),
     Validated(step=3, miou=0.5, iou={"tool": 0.5, "pathology": None}, num_frames=4),
+    HEALTH,
     Saved(step=3, folder="checkpoints/step-0000003", best=True),
+    Finished(step=3, reason="done", best_miou=None, elapsed_s=2.0, health=HEALTH),
     Failed(exit_code=2, what="No such folder", remedy="Check the path."),
 ]
 
@@ -76,6 +93,12 @@ def test_a_parent_that_died_does_not_stop_the_file(tmp_path: Path) -> None:
         for event in EVENTS:
             writer.write(event)
     assert list(read_events(tmp_path / "events.jsonl")) == EVENTS
+
+
+def test_events_of_earlier_versions_are_read() -> None:
+    old = EVENTS[1].model_dump_json(exclude={"extra"})
+    assert "extra" not in old
+    assert parse_event(old) == EVENTS[1]
 
 
 def test_a_missing_file_holds_no_events(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def test_a_second_has_room_for_so_many_runs(tmp_path, monkeypatch) -> None:
     [
         ("done", 0, "Fine-tune finished"),
         ("time", 0, "its time is up"),
+        ("no-improvement", 0, "no longer improved"),
         ("stopped", 0, "Stopped"),
         ("preempted", 5, "Ended early"),
     ],

@@ -75,6 +75,28 @@ def test_the_papers_schedule_halves_every_50k() -> None:
     assert rates == [2e-4, 2e-4, 1e-4, 5e-5]
 
 
+@pytest.mark.parametrize("schedule", ["poly", "cosine"])
+def test_poly_and_cosine_are_torchs_after_a_straight_rise(schedule: str) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2e-3)
+    schedulers = torch.optim.lr_scheduler
+    rise = schedulers.LinearLR(optimizer, start_factor=1 / 25, total_iters=20)
+    if schedule == "poly":
+        fall = schedulers.PolynomialLR(optimizer, total_iters=80, power=0.9)
+    else:
+        fall = schedulers.CosineAnnealingLR(optimizer, T_max=80)
+    config = OptimizerConfig(schedule=schedule, learning_rate=2e-3, warm_up=0.2)
+    for step in range(20):
+        assert learning_rate(config, step, step / 100) == pytest.approx(rise.get_last_lr()[0], rel=1e-6)
+        optimizer.step()
+        rise.step()
+    for step in range(20, 100):
+        expected = fall.get_last_lr()[0] if step > 20 else 2e-3
+        assert learning_rate(config, step, step / 100) == pytest.approx(expected, rel=1e-6)
+        optimizer.step()
+        fall.step()
+    assert learning_rate(config, 100, 1.0) == pytest.approx(0.0, abs=1e-12)
+
+
 def test_progress_beyond_the_end_stays_at_the_end() -> None:
     config = OptimizerConfig(schedule="one-cycle", learning_rate=1e-3)
     assert math.isclose(learning_rate(config, 0, 1.5), learning_rate(config, 0, 1.0))
