@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from napari_hogseg.data.class_balance import count_pixels, inverse_frequency, median_frequency, repeat_factors
 from napari_hogseg.data.layouts import DataSet, Sample, open_dataset
-from napari_hogseg.data.splits import Split, split_samples
+from napari_hogseg.data.splits import Split, split_samples, thin_samples
 from napari_hogseg.data.torch_data import FrameDataset, Source, StepSampler, Stream
 from napari_hogseg.inference.predictor import choose_device
 from napari_hogseg.io import atomic
@@ -57,6 +57,7 @@ def open_data(config: RunConfig) -> OpenedData:
     data = config.data
     dataset = open_dataset(data.root, data.layout)
     split = split_samples(dataset, data.train, data.val, data.test, split=data.split)
+    split = replace(split, train=thin_samples(split.train, data.train_share))
     groups = () if data.split else tuple(dict.fromkeys(sample.group for sample in split.train))
     resolved = data.model_copy(update={"train": groups, "layout": dataset.layout.reference})
     return OpenedData(dataset, split, config.model_copy(update={"data": resolved}))

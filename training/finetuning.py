@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_hogseg.data.layouts import DataSet, Sample, open_dataset
-from napari_hogseg.data.splits import split_samples
+from napari_hogseg.data.splits import split_samples, thin_samples
 from napari_hogseg.data.torch_data import FrameDataset, Source, Stream
 from napari_hogseg.inference.predictor import choose_device
 from napari_hogseg.io.errors import InputError
@@ -163,10 +163,12 @@ def _trained_on(dataset: DataSet, data: DataConfig) -> tuple[Sample, ...]:
     """Training frames of a configuration in a data set; none where that set does not hold them all."""
     try:
         if data.split:
-            return split_samples(dataset, split=data.split).train
-        return dataset.in_groups(data.train)
+            trained_on = split_samples(dataset, split=data.split).train
+        else:
+            trained_on = dataset.in_groups(data.train)
     except InputError:
         return ()
+    return thin_samples(trained_on, data.train_share)
 
 
 def _open_quietly(root: Path | None, layout: str) -> DataSet | None:

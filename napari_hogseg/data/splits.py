@@ -92,6 +92,38 @@ def split_samples(
     return replace(divided, caution=row.caution)
 
 
+def thin_samples(samples: Sequence[Sample], share: float) -> tuple[Sample, ...]:
+    """Keep a share of each group's samples, spread evenly over the group.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    share : float
+        Above 0, at most 1. A smaller share is always part of a larger one, so that a curve over shares adds
+        frames and never exchanges them.
+
+    Returns
+    -------
+    tuple of Sample
+        In the given order; at least one of each group.
+    """
+    by_group: defaultdict[str, list[int]] = defaultdict(list)
+    for place, sample in enumerate(samples):
+        by_group[sample.group].append(place)
+    kept: set[int] = set()
+    for places in by_group.values():
+        order = _spread_order(len(places))
+        kept.update(places[number] for number in order[: max(1, round(share * len(places)))])
+    return tuple(sample for place, sample in enumerate(samples) if place in kept)
+
+
+def _spread_order(count: int) -> list[int]:
+    """Order 0 .. count - 1 so that every beginning of it is spread evenly: the van der Corput sequence."""
+    num_bits = max(1, (count - 1).bit_length())
+    reversed_bits = (int(f"{number:0{num_bits}b}"[::-1], 2) for number in range(2**num_bits))
+    return [number for number in reversed_bits if number < count]
+
+
 def _find_split(dataset: DataSet, name: str) -> SplitRow:
     row = dataset.layout.splits.get(name)
     if row is None:

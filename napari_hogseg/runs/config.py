@@ -54,6 +54,12 @@ class DataConfig(Section):
     test: tuple[str, ...] = Field(
         default=(), description="Groups kept for the test; never trained or selected on."
     )
+    train_share: float = Field(
+        default=1.0,
+        gt=0.0,
+        le=1.0,
+        description="Share of each group's training frames, spread evenly; a smaller one is part of a larger.",
+    )
 
     @model_validator(mode="after")
     def _no_leak(self) -> Self:
