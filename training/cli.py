@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ from napari_hogseg.runs.checkpoint import export_model
 from napari_hogseg.runs.config import FineTuneConfig, parse_section
 from training import commands, data_commands, reporting, score_tables
 from training.exits import ExitCode, classify
+from training.experiments import grid_names
 from training.finetuning import FineTuneInput
 from training.recipes import load_recipe, recipe_names
 
@@ -200,6 +202,41 @@ def evaluate(  # noqa: PLR0913 - each is a flag
     models = [model] if against is None else [model, against]
     reports = [commands.evaluate_model(path, frames, protocol, options, device) for path in models]
     _show_reports([f"{path.name} on {split}" for path in models], reports, json_file, csv_folder)
+
+
+@app.command(
+    help=f"Run an experiment, arms x seeds, and write its table, plot and paired statistics: "
+    f"{', '.join(grid_names())}, or the path of a .toml file."
+)
+def experiment(  # noqa: PLR0913 - each is a flag
+    name: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Experiment name or .toml file.")],
+    data: DataOption,
+    out: OutOption,
+    recipe: Annotated[str | None, typer.Option(help="Recipe of all runs in place of the grid's.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="In place of the grid's seeds; repeatable.")] = None,
+    arm: Annotated[list[str] | None, typer.Option(help="Only these and the reference; repeatable.")] = None,
+    overrides: SetOption = None,
+    protocol: ProtocolOption = "",
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs at once; default: one a GPU, or one for two cores.")
+    ] = None,
+    num_threads: Annotated[int, typer.Option(min=0, help="Torch threads of a run; 0 divides the cores.")] = 0,
+    device: DeviceOption = "auto",
+) -> None:
+    """Run an experiment; a second call goes on where the first was stopped."""
+    from training.experiments.command import Machine, run_experiment
+    from training.experiments.grid import changed, load_grid
+
+    grid = changed(
+        load_grid(name), recipe=recipe, seeds=seed or (), arms=arm or (), overrides=overrides or ()
+    )
+    machine = Machine(device, jobs, num_threads)
+    command = shlex.join(["hogseg", *sys.argv[1:]])
+    outcome = run_experiment(grid, data, out, machine, protocol=protocol, command=command)
+    typer.echo(outcome.report)
+    reporting.console.print(f"table.md, runs.csv, results.json, plot.png: {out}")
+    if outcome.failures:
+        raise typer.Exit(1)
 
 
 @app.command()

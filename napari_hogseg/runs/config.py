@@ -58,7 +58,7 @@ class DataConfig(Section):
         default=1.0,
         gt=0.0,
         le=1.0,
-        description="Share of each group's training frames, spread evenly; a smaller one is part of a larger.",
+        description="Share of each group's training frames, spread evenly; a smaller is part of a larger.",
     )
 
     @model_validator(mode="after")

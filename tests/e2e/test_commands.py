@@ -237,6 +237,10 @@ def test_options_are_frozen(hogseg: Hogseg) -> None:
             "--events-stdout",
         },
         "evaluate": {"--data", "--split", "--without", "--layout", "--device", *SCORING_FLAGS},
+        "experiment": {
+            *("--data", "--out", "--recipe", "--seed", "--arm", "--set", "--protocol", "--jobs"),
+            *("--num-threads", "--device"),
+        },
         "predict": {"--out", "--device"},
         "hog": {"--out", "--preset"},
         "score": {"--classes", "--layout", "--frames", *SCORING_FLAGS},

@@ -1,9 +1,10 @@
 """What an experiment compares: the grid file, read and checked before anything is trained.
 
-Owns the file's fields and the runs that follow from them. Running them is `running`'s part, numbers `statistics`'.
+Owns the file's fields and the runs that follow from them. Running them is `running`'s part, numbers are
+`statistics`'.
 
-A grid has arms (what is compared), points (tasks, or values along an axis; one where there is none) and seeds.
-A run is one arm at one point with one seed: the recipe, with the overrides of the grid, the point and the arm.
+A grid has arms (what is compared), points (tasks, or values along an axis; one where there is none) and
+seeds. A run is one arm at one point with one seed: the recipe, with the overrides of grid, point and arm.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.config import Section, parse_section, read_toml
-from training.recipes import load_recipe
+from training.recipes import load_recipe, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,7 +74,7 @@ class Grid(Section):
     part: Literal["val", "test"] = Field(default="val", description="Frames that the table scores.")
     checkpoint: Literal["last", "best"] = Field(
         default="last",
-        description="'best' was chosen by its score on the validation frames: it flatters where they are scored.",
+        description="'best' was chosen by its validation score, which it flatters.",
     )
     axis: str = Field(default="", description="What the points' x is, with its unit.")
     picture: Literal["plot", "qualitative"] = Field(default="plot", description="What is drawn.")
@@ -210,16 +211,8 @@ def _split_override(override: str) -> tuple[str, Any]:
         raise InputError(
             f"Not an override: '{override}'", where="--set", remedy="Write --set section.field=value."
         )
-    return name.strip(), RawValue(text.strip())
-
-
-class RawValue(str):
-    """A value as the command line wrote it; the recipe's reader decides what it is."""
-
-    __slots__ = ()
+    return name.strip(), read_value(text.strip())
 
 
 def _toml_value(value: Any) -> str:  # noqa: ANN401 - whatever TOML can hold
-    if isinstance(value, RawValue):
-        return str(value)
     return tomli_w.dumps({"value": value}).partition("=")[2].strip()

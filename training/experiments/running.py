@@ -1,6 +1,7 @@
 """Training the runs of a grid: each a `hogseg train` of its own, several at once, resumable run by run.
 
-Owns the child processes and where their runs lie. What a run's numbers say is `scores`' and `statistics`' part.
+Owns the child processes and where their runs lie. What a run's numbers say is `scores`' and `statistics`'
+part.
 """
 
 from __future__ import annotations
@@ -256,5 +257,7 @@ def _failure_of(folder: Path, log: Path, code: int) -> str:
     failed = [event for event in read_events(folder / EVENTS_FILE) if isinstance(event, Failed)]
     if failed:
         return f"{failed[-1].what} {failed[-1].remedy}".strip()
-    lines = log.read_text("utf-8", errors="replace").strip().splitlines()
-    return f"ended with exit code {code}: {lines[-1] if lines else 'it said nothing'} ({log})"
+    said = log.read_text("utf-8", errors="replace").rpartition("error: ")
+    # From the last error on, remedy included; the terminal's line breaks mean nothing here.
+    reason = " ".join(said[2].split()) if said[1] else "it said no reason"
+    return f"{reason} (exit code {code}, {log})"

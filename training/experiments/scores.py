@@ -96,7 +96,7 @@ def scores_of(run: Path, grid: Grid, protocol: str, device: str) -> RunScores:
 
 
 def _score(run: Path, grid: Grid, protocol: str, device: str) -> dict[str, Any]:
-    predictor = Predictor.load(_checkpoint(run, grid.checkpoint), device)
+    predictor = Predictor.load(checkpoint_of(run, grid.checkpoint), device)
     data = predictor.spec.data
     dataset = open_dataset(data.root, data.layout)
     split = split_samples(dataset, data.train, data.val, data.test, split=data.split)
@@ -153,7 +153,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     return stored
 
 
-def _checkpoint(run: Path, which: str) -> Path:
+def checkpoint_of(run: Path, which: str) -> Path:
+    """Return the model folder that 'last' or 'best' points to."""
     pointer = run / which
     if not pointer.is_file():
         raise InputError(f"This run has no '{which}' checkpoint", where=run, remedy="Train it first.")
@@ -161,4 +162,4 @@ def _checkpoint(run: Path, which: str) -> Path:
 
 
 def _weights_digest(run: Path, which: str) -> str:
-    return hashlib.sha256((_checkpoint(run, which) / "digests.json").read_bytes()).hexdigest()
+    return hashlib.sha256((checkpoint_of(run, which) / "digests.json").read_bytes()).hexdigest()

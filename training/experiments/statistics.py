@@ -1,8 +1,8 @@
 """What the runs of a grid say together: means over seeds, and each arm against the reference in pairs.
 
-Two sources of chance are kept apart. Over seeds: Student's interval of the paired differences (same seed, same
-frames), which tells whether another seed would say the same. Over recordings: a bootstrap that draws whole
-recordings, the seeds averaged, which tells whether other videos would; with one recording there is none.
+Two sources of chance are kept apart. Over seeds: Student's interval of the paired differences (same seed,
+same frames), which tells whether another seed would say the same. Over recordings: a bootstrap that draws
+whole recordings, the seeds averaged, which tells whether other videos would; one recording gives none.
 """
 
 from __future__ import annotations

@@ -64,10 +64,11 @@ def _apply(table: dict[str, Any], override: str) -> None:
     section = table.setdefault(parts[0], {})
     if not isinstance(section, dict):
         raise InputError(f"'{parts[0]}' is no section", where="--set")
-    section[parts[1]] = _value(text.strip())
+    section[parts[1]] = read_value(text.strip())
 
 
-def _value(text: str) -> Any:  # noqa: ANN401 - whatever TOML can write
+def read_value(text: str) -> Any:  # noqa: ANN401 - whatever TOML can write
+    """Read a value as TOML writes it, or as a bare word."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
