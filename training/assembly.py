@@ -31,6 +31,7 @@ from training.loop import Task, WatchedFrames
 from training.step import Precision, WeightAverage
 from training.stopping import Patience
 from training.targets import Target, fit_target, restore_target
+from training.weighting import make_weighting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -138,6 +139,7 @@ def assemble(
         target={} if target is None else target.arrays,
     )
     task.health = make_probe(task, config.augment, config.train.batch_size)
+    task.weighting = make_weighting(config, network, task.optimizer, device)
     if checkpoint is not None:
         for skipped in restore(task, checkpoint):
             warn(f"Passed over a damaged checkpoint: {skipped}")
@@ -260,6 +262,8 @@ def restore(task: Task, checkpoint: Checkpoint) -> tuple[str, ...]:
     if task.ema is not None:
         load_weights(task.network, resume["weights"], checkpoint.folder)
     task.optimizer.load_state_dict(resume["optimizer"])
+    if task.weighting is not None:
+        task.weighting.load_state_dict(resume["weighting"])
     # What follows is not in the checkpoints of versions that had none of these options.
     task.precision.scaler.load_state_dict(resume.get("scaler", {}))
     task.patience = Patience(**resume.get("patience", {"limit": task.patience.limit}))
