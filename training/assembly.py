@@ -138,12 +138,17 @@ def assemble(
         patience=_patience(train, split),
         target={} if target is None else target.arrays,
     )
-    task.health = make_probe(task, config.augment, config.train.batch_size)
-    task.weighting = make_weighting(config, network, task.optimizer, device)
+    _equip(task, config)
     if checkpoint is not None:
         for skipped in restore(task, checkpoint):
             warn(f"Passed over a damaged checkpoint: {skipped}")
     return task
+
+
+def _equip(task: Task, config: RunConfig) -> None:
+    """Add what is made from the rest of the task."""
+    task.health = make_probe(task, config.augment, config.train.batch_size)
+    task.weighting = make_weighting(config, task.network, task.optimizer, task.device)
 
 
 def _spec(config: RunConfig, dataset: DataSet) -> ModelSpec:
