@@ -31,6 +31,7 @@ from training.loop import Task, WatchedFrames
 from training.step import Precision, WeightAverage
 from training.stopping import Patience
 from training.targets import Target, fit_target, restore_target
+from training.weighting import make_weighting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -138,11 +139,17 @@ def assemble(
         patience=_patience(train, split),
         target={} if target is None else target.arrays,
     )
-    task.health = make_probe(task, config.augment, config.train.batch_size)
+    _equip(task, config)
     if checkpoint is not None:
         for skipped in restore(task, checkpoint):
             warn(f"Passed over a damaged checkpoint: {skipped}")
     return task
+
+
+def _equip(task: Task, config: RunConfig) -> None:
+    """Add what is made from the rest of the task."""
+    task.health = make_probe(task, config.augment, config.train.batch_size)
+    task.weighting = make_weighting(config, task.network, task.optimizer, task.device)
 
 
 def _spec(config: RunConfig, dataset: DataSet) -> ModelSpec:
@@ -261,6 +268,8 @@ def restore(task: Task, checkpoint: Checkpoint) -> tuple[str, ...]:
     if task.ema is not None:
         load_weights(task.network, resume["weights"], checkpoint.folder)
     task.optimizer.load_state_dict(resume["optimizer"])
+    if task.weighting is not None:
+        task.weighting.load_state_dict(resume["weighting"])
     # What follows is not in the checkpoints of versions that had none of these options.
     task.precision.scaler.load_state_dict(resume.get("scaler", {}))
     task.patience = Patience(**resume.get("patience", {"limit": task.patience.limit}))

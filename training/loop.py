@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from training.health import HealthProbe
     from training.losses import LossTerms
     from training.stopping import StopFlag
+    from training.weighting import TaskWeighting
 
     Emit = Callable[[AnyEvent], None]
 
@@ -87,6 +88,8 @@ class Task:
     """Fitted arrays of the pseudo-label, kept with every checkpoint."""
     health: HealthProbe | None = None
     """Measures the auxiliary task with every validation; None without one."""
+    weighting: TaskWeighting | None = None
+    """Balances the two tasks; None where their weights are fixed."""
 
     @property
     def model(self) -> MultiTaskNetwork:

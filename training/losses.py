@@ -38,6 +38,8 @@ class LossTerms(NamedTuple):
     mse: torch.Tensor
     extra: dict[str, torch.Tensor]
     """Segmentation terms besides the cross entropy; those of weight 0 are not computed and not here."""
+    tasks: tuple[torch.Tensor, ...] = ()
+    """The loss's two parts, weighted: alpha * segmentation, beta * HOG; empty once detached."""
 
     def detached(self) -> LossTerms:
         """Give the same numbers without their graph."""
@@ -86,7 +88,8 @@ def multi_task_loss(
     mse = zero
     if config.beta > 0:
         mse = sum((functional.mse_loss(head.float(), hog) for head in output.hog), mse)
-    return LossTerms(config.alpha * segmentation + config.beta * mse, ce, mse, extra)
+    tasks = (config.alpha * segmentation, config.beta * mse)
+    return LossTerms(tasks[0] + tasks[1], ce, mse, extra, tasks)
 
 
 def _extra_terms(

@@ -14,6 +14,7 @@ import torch
 from napari_hogseg.io.errors import InputError
 from training.exits import NonFiniteLossError
 from training.losses import LossTerms, multi_task_loss
+from training.weighting import Losses, Pass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -152,8 +153,16 @@ def _backward(task: Task, part: Batch) -> LossTerms:
     terms = multi_task_loss(output, mask, hog, task.loss, task.class_weights)
     if not torch.isfinite(terms.loss):
         raise NonFiniteLossError(task.step, [task.frames.sample_id(int(i)) for i in part["index"]])
-    task.precision.scaler.scale(terms.loss / task.accumulate).backward()  # type: ignore[no-untyped-call]
-    return terms.detached()
+
+    def scaled(loss: torch.Tensor) -> torch.Tensor:
+        return task.precision.scaler.scale(loss / task.accumulate)
+
+    if task.weighting is None:
+        scaled(terms.loss).backward()  # type: ignore[no-untyped-call]
+        return terms.detached()
+    task.weighting.backward(Losses(*terms.tasks), Pass(scaled, task.step))
+    terms = terms.detached()
+    return terms._replace(extra=terms.extra | task.weighting.told())
 
 
 def _mean(parts: list[LossTerms]) -> LossTerms:
@@ -171,4 +180,6 @@ def step_state(task: Task) -> dict[str, Any]:
         "optimizer": task.optimizer.state_dict(),
         "scaler": task.precision.scaler.state_dict(),
     }
+    if task.weighting is not None:
+        state["weighting"] = task.weighting.state_dict()
     return state if task.ema is None else state | {"weights": task.network.state_dict()}

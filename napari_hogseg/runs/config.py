@@ -162,6 +162,14 @@ class LossConfig(Section):
     class_weights: tuple[Annotated[float, Field(ge=0.0, allow_inf_nan=False)], ...] = Field(
         default=(), description="One weight a class, for class_weighting 'explicit'."
     )
+    weighting: Literal["fixed", "uncertainty", "gradnorm", "pcgrad"] = Field(
+        default="fixed",
+        description="How the two tasks are balanced beyond alpha and beta; 'pcgrad' needs the extra "
+        "'weighting'.",
+    )
+    gradnorm_alpha: float = Field(
+        default=1.5, ge=0.0, description="Pull of 'gradnorm' towards the task that learns more slowly."
+    )
 
     @model_validator(mode="after")
     def _terms(self) -> Self:
@@ -169,6 +177,11 @@ class LossConfig(Section):
             raise ValueError("the segmentation loss has no term: give ce or another one a weight above 0")
         if (self.class_weighting == "explicit") != bool(self.class_weights):
             raise ValueError("class_weights and class_weighting = 'explicit' go together")
+        if self.weighting != "fixed" and not (self.alpha > 0 and self.beta > 0):
+            raise ValueError(
+                f"weighting '{self.weighting}' balances two tasks: set alpha and beta above 0, or weighting "
+                "= 'fixed'"
+            )
         return self
 
 
