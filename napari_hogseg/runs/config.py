@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_hogseg.features.pseudo_labels import PseudoLabel
 
-NetworkName = Literal["unet-s", "unet", "u2netp", "u2net"]
+NetworkName = Literal["unet-s", "unet", "u2netp", "u2net", "segresnet", "flexible-unet", "smp-unet-resnet34"]
 HeadName = Literal["grid", "official", "table1", "none"]
 PrecisionName = Literal["float32", "bf16", "fp16"]
 HogPreset = Literal["official-504", "official-756", "official-1680", "official-2520", "official-3780"]
