@@ -1,4 +1,4 @@
-"""The network a new run starts from: fresh, or with the weights its recipe names. A resumed run needs neither."""
+"""The network a new run starts from: fresh, or with the weights its recipe names."""
 
 from __future__ import annotations
 

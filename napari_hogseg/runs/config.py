@@ -83,6 +83,10 @@ class ModelConfig(Section):
         le=4096,
         description="Short side of a frame as it enters the network; the aspect ratio is kept.",
     )
+    initial_weights: str = Field(
+        default="",
+        description="Weights file (.safetensors or a torch state_dict) that a new run starts from.",
+    )
 
 
 class HogConfig(Section):

@@ -5,6 +5,7 @@ Model folders and checkpoints of ours are `napari_hogseg.runs.checkpoint`'s.
 
 from __future__ import annotations
 
+import struct
 from pickle import UnpicklingError  # noqa: TID251 - only its name: nothing is unpickled outside weights_only
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,7 @@ _DAMAGE = (
     TypeError,
     AttributeError,
     AssertionError,
+    struct.error,
 )
 
 

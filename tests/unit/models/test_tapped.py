@@ -105,7 +105,7 @@ def test_a_tap_that_is_none_is_refused(tap: str, match: str) -> None:
 def test_logits_of_other_classes_are_refused() -> None:
     with pytest.raises(InputError, match="not logits of 4 channels"):
         TappedTrunk(Stem(), ["down"], 4, divisor=4)
-    with pytest.raises(InputError, match=r"tensor \(1, 8\), not logits"):
+    with pytest.raises(InputError, match=r"tensor \(1, 3\), not logits"):
         TappedTrunk(Stem().pooled, [], 8)
 
 
