@@ -6,6 +6,7 @@ import copy
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.models import NETWORKS, build_network
+from napari_hogseg.models import NETWORKS, build_network, load_initial_weights
 from napari_hogseg.models.architectures import decoder_tapped
 from napari_hogseg.runs.config import NetworkName
 
@@ -116,3 +117,47 @@ def test_an_encoder_and_decoder_of_that_shape_is_wrapped() -> None:
     logits, taps = trunk.forward_deep(torch.rand(1, 3, 40, 70))
     assert logits[0].shape == (1, 3, 40, 70)
     assert [tuple(tap.shape[-2:]) for tap in taps] == [(64, 96), (32, 48), (16, 24), (8, 12), (4, 6)]
+
+
+def published_resnet18() -> dict[str, Tensor]:
+    """Random weights under the names and shapes that torchvision publishes for ResNet-18."""
+    shapes: dict[str, tuple[int, ...]] = {"conv1.weight": (64, 3, 7, 7), "bn1": (64,)}
+    c_in = 64
+    for layer, c_out in enumerate((64, 128, 256, 512), start=1):
+        for block in range(2):
+            name = f"layer{layer}.{block}."
+            shapes |= {f"{name}conv1.weight": (c_out, c_in, 3, 3), f"{name}bn1": (c_out,)}
+            shapes |= {f"{name}conv2.weight": (c_out, c_out, 3, 3), f"{name}bn2": (c_out,)}
+            if c_in != c_out:
+                shapes |= {f"{name}downsample.0.weight": (c_out, c_in, 1, 1), f"{name}downsample.1": (c_out,)}
+            c_in = c_out
+    shapes |= {"fc.weight": (1000, 512), "fc.bias": (1000,)}
+    norms = [name for name in shapes if name.endswith(("bn1", "bn2", "downsample.1"))]
+    for name in norms:
+        shape = shapes.pop(name)
+        shapes |= {f"{name}.{kind}": shape for kind in ("weight", "bias", "running_mean", "running_var")}
+    return {name: torch.rand(shape) for name, shape in shapes.items()}
+
+
+def test_published_weights_of_a_resnet_find_the_encoder() -> None:
+    pytest.importorskip("monai")
+    network = build_network("flexible-unet", 3, head="none")
+    published = published_resnet18()
+    assert len(published) == 102
+    report = load_initial_weights(network, published)
+    assert report.into == "backbone.encoder"
+    # MONAI's ResNet-18 pads its shortcuts with zeros and has no convolution there.
+    assert {name for name in published if "downsample" in name or name.startswith("fc.")} == set(
+        report.unknown
+    )
+    assert report.skipped_by_shape == ()
+    first = network.trunk.backbone.encoder.layer4[1].conv2.weight
+    assert torch.equal(first, published["layer4.1.conv2.weight"])
+
+
+def test_the_example_of_the_docs_runs_as_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "architectures.md").read_text("utf-8")
+    example = page.split("```python\n")[1].split("```")[0]
+    exec(compile(example, "architectures.md", "exec"), {})
+    told = capsys.readouterr().out.replace("torch.Size", "")
+    assert told == "([2, 4, 97, 130]) [([2, 504]), ([2, 504])]\n([2, 4, 97, 130])\n"
