@@ -24,7 +24,7 @@ def segresnet(num_classes: int) -> TappedTrunk:
 
     Source: Myronenko, "3D MRI brain tumor segmentation using autoencoder regularization", BrainLes 2018.
     """
-    nets = _library("monai.networks.nets", "MONAI", "pip install 'napari-hogseg[architectures]'")
+    nets = _library("monai.networks.nets", "MONAI", "Run pip install 'napari-hogseg[architectures]'.")
     backbone = nets.SegResNet(spatial_dims=2, init_filters=16, in_channels=3, out_channels=num_classes)
     taps = ("up_layers.2", "up_layers.1", "up_layers.0", "down_layers.3")
     return TappedTrunk(backbone, taps, num_classes, divisor=8)
@@ -32,7 +32,7 @@ def segresnet(num_classes: int) -> TappedTrunk:
 
 def flexible_unet(num_classes: int) -> TappedTrunk:
     """MONAI's FlexibleUNet, a U-Net on a ResNet-18 encoder (13.5 M parameters): its five decoder stages."""
-    nets = _library("monai.networks.nets", "MONAI", "pip install 'napari-hogseg[architectures]'")
+    nets = _library("monai.networks.nets", "MONAI", "Run pip install 'napari-hogseg[architectures]'.")
     backbone = nets.FlexibleUNet(
         in_channels=3, out_channels=num_classes, backbone="resnet18", pretrained=False, spatial_dims=2
     )
@@ -44,7 +44,7 @@ def smp_unet(num_classes: int) -> TappedTrunk:
     smp = _library(
         "segmentation_models_pytorch",
         "segmentation_models_pytorch",
-        "pip install segmentation-models-pytorch, with a torchvision that fits your torch",
+        "Run pip install segmentation-models-pytorch, with a torchvision that fits your torch.",
     )
     return decoder_tapped(smp.Unet("resnet34", encoder_weights=None, classes=num_classes), num_classes)
 
