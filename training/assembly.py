@@ -27,6 +27,7 @@ from napari_hogseg.runs.checkpoint import (
 )
 from napari_hogseg.runs.config import RunConfig, parse_section, read_toml, to_toml
 from training.health import make_probe
+from training.initialisation import initial_network
 from training.loop import Task, WatchedFrames
 from training.step import Precision, WeightAverage
 from training.stopping import Patience
@@ -99,7 +100,7 @@ def assemble(
     spec = _spec(config, opened.dataset)
     device = choose_device(config.train.device)
     torch.manual_seed(config.train.seed)
-    network = to_device(network_of(spec), device)
+    network = to_device(network_of(spec) if resume else initial_network(spec, warn), device)
     frames = FrameDataset(
         [Source(opened.dataset, split.train)],
         config.augment,

@@ -151,8 +151,8 @@ def build_heads(
     ----------
     kind : {"grid", "official", "table1", "none"}
         See the module's docstring.
-    family : {"u2net", "unet"}
-        Which network's official layers.
+    family : {"u2net", "unet", "tapped"}
+        Which network's official layers; "tapped" has none.
     tap_channels : sequence of int
         Channels of each tap, finest first.
     hog : HogParams or HogGrid
@@ -161,7 +161,8 @@ def build_heads(
     Raises
     ------
     InputError
-        If `kind` is unknown or the descriptor's length would depend on the frame.
+        If `kind` is unknown or not defined for this family, or the descriptor's length would depend on the
+        frame.
     """
     if kind not in HEAD_KINDS:
         raise InputError(
@@ -172,6 +173,12 @@ def build_heads(
     grid = hog if isinstance(hog, HogGrid) else HogGrid.of(hog)
     if kind == "grid":
         return nn.ModuleList(GridHead(channels, grid) for channels in tap_channels)
+    if family not in _OFFICIAL_STAGES:
+        raise InputError(
+            f"head {kind!r} is defined for the paper's networks only, not for an architecture by taps",
+            where="head",
+            remedy='Choose head "grid", or a U-Net or U2-Net.',
+        )
     cells = _OFFICIAL_MAP_CELLS[family]
     return nn.ModuleList(
         StageHead(channels, stages, cells, grid.dim, pool_to_map=kind == "table1")

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor, nn
 
+from napari_hogseg.features.grid import HogGrid
+from napari_hogseg.features.hog import HogParams
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.models.heads import OFFICIAL_INPUT_PX, HeadKind
+from napari_hogseg.models.heads import OFFICIAL_INPUT_PX, HeadKind, build_heads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,3 +108,22 @@ class MultiTaskNetwork(nn.Module):
                 where="head",
                 remedy=f'Crop to {px}, or use head "grid" (any size).',
             )
+
+
+def with_heads(trunk: Trunk, head: HeadKind, hog: HogParams | HogGrid | None) -> MultiTaskNetwork:
+    """Give a trunk one fresh head per tap; `hog` is the heads' target, the paper's `official-504` by default.
+
+    Raises
+    ------
+    InputError
+        If the head's name is unknown or not for this trunk, or `hog` has no fixed length.
+    """
+    if hog is None:
+        hog = HogParams.preset("official-504")
+    if head != "none" and not trunk.tap_channels:
+        raise InputError("a head needs a tap", where="taps", remedy='Name a submodule, or use head "none".')
+    heads = build_heads(head, trunk.family, trunk.tap_channels, hog)
+    if head == "none":
+        return MultiTaskNetwork(trunk, heads, head, 0)
+    grid = hog if isinstance(hog, HogGrid) else HogGrid.of(hog)
+    return MultiTaskNetwork(trunk, heads, head, grid.dim)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_hogseg.features.grid import HogGrid
-from napari_hogseg.features.hog import HogParams
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.models.heads import HeadKind, build_heads
-from napari_hogseg.models.multitask import MultiTaskNetwork
+from napari_hogseg.models.architectures import flexible_unet, segresnet, smp_unet
+from napari_hogseg.models.multitask import MultiTaskNetwork, with_heads
 from napari_hogseg.models.u2net import U2NETP_STAGES, U2Net
 from napari_hogseg.models.unet import UNet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_hogseg.features.grid import HogGrid
+    from napari_hogseg.features.hog import HogParams
+    from napari_hogseg.models.heads import HeadKind
     from napari_hogseg.models.trunk import Trunk
 
 #: What `build_network` knows, with the trunk each name stands for.
@@ -23,6 +24,9 @@ NETWORKS: dict[str, Callable[[int], Trunk]] = {
     "unet-s": lambda num_classes: UNet(num_classes, width=16),
     "u2net": U2Net,
     "u2netp": lambda num_classes: U2Net(num_classes, U2NETP_STAGES),
+    "segresnet": segresnet,
+    "flexible-unet": flexible_unet,
+    "smp-unet-resnet34": smp_unet,
 }
 
 
@@ -33,8 +37,9 @@ def build_network(
 
     Parameters
     ----------
-    name : {"unet", "unet-s", "u2net", "u2netp"}
-        The trunk: `unet` is the paper's (64 wide, transposed convolutions), `unet-s` 16 wide for laptops.
+    name : {"unet", "unet-s", "u2net", "u2netp", "segresnet", "flexible-unet", "smp-unet-resnet34"}
+        The trunk: `unet` is the paper's (64 wide, transposed convolutions), `unet-s` 16 wide for laptops; for
+        the last three see `napari_hogseg.models.architectures`.
     num_classes : int
         Output classes, at least 2 (the ignore index is no class).
     head : {"grid", "official", "table1", "none"}
@@ -50,7 +55,7 @@ def build_network(
     Raises
     ------
     InputError
-        If a name is unknown, `num_classes` is below 2, or `hog` has no fixed length.
+        If a name is unknown, its package is missing, `num_classes` is below 2, or `hog` has no fixed length.
     """
     if name not in NETWORKS:
         raise InputError(
@@ -58,11 +63,4 @@ def build_network(
         )
     if num_classes < 2:
         raise InputError("a network needs at least two classes", where=f"num_classes = {num_classes}")
-    if hog is None:
-        hog = HogParams.preset("official-504")
-    trunk = NETWORKS[name](num_classes)
-    heads = build_heads(head, trunk.family, trunk.tap_channels, hog)
-    if head == "none":
-        return MultiTaskNetwork(trunk, heads, head, 0)
-    grid = hog if isinstance(hog, HogGrid) else HogGrid.of(hog)
-    return MultiTaskNetwork(trunk, heads, head, grid.dim)
+    return with_heads(NETWORKS[name](num_classes), head, hog)

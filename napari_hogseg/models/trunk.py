@@ -32,6 +32,10 @@ class Trunk(nn.Module, ABC):
 
     Attributes
     ----------
+    family : str
+        Which official heads fit, if any.
+    tap_names : tuple of str
+        Names of the tapped feature maps.
     num_classes : int
         Channels of every logits tensor.
     tap_channels : tuple of int
@@ -39,7 +43,7 @@ class Trunk(nn.Module, ABC):
     """
 
     family: ClassVar[str]
-    tap_names: ClassVar[tuple[str, ...]]
+    tap_names: tuple[str, ...]
     num_classes: int
     tap_channels: tuple[int, ...]
 
@@ -58,3 +62,12 @@ def resize_like(x_BCHW: Tensor, target_BCHW: Tensor) -> Tensor:
     if x_BCHW.shape[-2:] == size:
         return x_BCHW
     return functional.interpolate(x_BCHW, size=size, mode="bilinear", align_corners=False)
+
+
+def pad_to_multiple(x_BCHW: Tensor, multiple: int) -> Tensor:
+    """Repeat the edge on the right and at the bottom up to a multiple; a no-op where that is reached."""
+    height, width = x_BCHW.shape[-2:]
+    bottom, right = -height % multiple, -width % multiple
+    if not (bottom or right):
+        return x_BCHW
+    return functional.pad(x_BCHW, (0, right, 0, bottom), mode="replicate")

@@ -66,7 +66,7 @@ class U2Net(Trunk):
     """
 
     family: ClassVar[str] = "u2net"
-    tap_names: ClassVar[tuple[str, ...]] = ("hx1d", "hx2d", "hx3d", "hx4d", "hx5d", "hx6")
+    tap_names: tuple[str, ...] = ("hx1d", "hx2d", "hx3d", "hx4d", "hx5d", "hx6")
     stage6: DilatedBlock
 
     def __init__(self, num_classes: int, stages: dict[str, StageWidths] = U2NET_STAGES) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_hogseg.models.trunk import Trunk, TrunkOutput, resize_like
+from napari_hogseg.models.trunk import Trunk, TrunkOutput, pad_to_multiple, resize_like
 
 _STRIDE = 16  # four poolings
 
@@ -37,7 +37,7 @@ class UNet(Trunk):
     """
 
     family: ClassVar[str] = "unet"
-    tap_names: ClassVar[tuple[str, ...]] = ("bottleneck",)
+    tap_names: tuple[str, ...] = ("bottleneck",)
 
     def __init__(
         self, num_classes: int, width: int = 64, upsampling: Literal["transposed", "bilinear"] = "transposed"
@@ -62,7 +62,7 @@ class UNet(Trunk):
     def forward_deep(self, x_BCHW: Tensor) -> TrunkOutput:
         """Compute logits and the bottleneck map; a U-Net has no side outputs."""
         height, width = x_BCHW.shape[-2:]
-        x = _pad_to_stride(x_BCHW)
+        x = pad_to_multiple(x_BCHW, _STRIDE)
         skips: list[Tensor] = []
         for level in self.encoder:
             x = level(x)
@@ -107,11 +107,3 @@ def _conv_pair(c_in: int, c_mid: int, c_out: int) -> nn.Sequential:
         nn.BatchNorm2d(c_out),
         nn.ReLU(inplace=True),
     )
-
-
-def _pad_to_stride(x_BCHW: Tensor) -> Tensor:
-    height, width = x_BCHW.shape[-2:]
-    bottom, right = -height % _STRIDE, -width % _STRIDE
-    if not (bottom or right):
-        return x_BCHW
-    return functional.pad(x_BCHW, (0, right, 0, bottom), mode="replicate")

@@ -155,7 +155,9 @@ def export_model(path: Path, folder: Path, *, half: bool) -> ModelSpec:
             "The folder exists", where=folder, remedy="Choose another --out: nothing is overwritten."
         )
     spec, network, _ = load_network(path)
-    spec = spec.model_copy(update={"data": spec.data.model_copy(update={"root": ""})})
+    data = spec.data.model_copy(update={"root": ""})
+    model = spec.model.model_copy(update={"initial_weights": ""})
+    spec = spec.model_copy(update={"data": data, "model": model})
     folder.parent.mkdir(parents=True, exist_ok=True)
     # In full: a variance of the mixture can be too small for 16 bits.
     target = read_target(resolve_model_folder(path))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_hogseg.features.pseudo_labels import PseudoLabel
 
-NetworkName = Literal["unet-s", "unet", "u2netp", "u2net"]
+NetworkName = Literal["unet-s", "unet", "u2netp", "u2net", "segresnet", "flexible-unet", "smp-unet-resnet34"]
 HeadName = Literal["grid", "official", "table1", "none"]
 PrecisionName = Literal["float32", "bf16", "fp16"]
 HogPreset = Literal["official-504", "official-756", "official-1680", "official-2520", "official-3780"]
@@ -88,6 +88,10 @@ class ModelConfig(Section):
         ge=32,
         le=4096,
         description="Short side of a frame as it enters the network; the aspect ratio is kept.",
+    )
+    initial_weights: str = Field(
+        default="",
+        description="Weights file (.safetensors or a torch state_dict) that a new run starts from.",
     )
 
 

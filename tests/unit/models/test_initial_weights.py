@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+from torch import Tensor, nn
 
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.models import U2NETP_STAGES, U2Net, UNet, build_network, load_initial_weights
+from napari_hogseg.models import U2NETP_STAGES, U2Net, UNet, build_network, load_initial_weights, multi_task
 
 
 def test_public_weights_of_one_class_initialise_a_network_of_eight():
@@ -47,3 +50,43 @@ def test_unknown_and_missing_entries_are_named():
 def test_weights_of_another_network_are_refused():
     with pytest.raises(InputError, match="no entry"):
         load_initial_weights(UNet(2, width=2), {"backbone.conv1.weight": torch.ones(3)})
+
+
+class Wrapped(nn.Module):
+    """A network whose encoder somebody else trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4))
+        self.other = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4))
+        self.classify = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classify(self.other(self.encoder(x)))
+
+
+def test_weights_of_an_encoder_find_their_place():
+    network = multi_task(Wrapped(), ["encoder"], 2)
+    trained = {name: torch.rand_like(value.float()) for name, value in Wrapped().encoder.state_dict().items()}
+    untouched = copy.deepcopy(network.trunk.backbone.other.state_dict())
+
+    report = load_initial_weights(network, trained | {"fc.weight": torch.ones(10, 4)})
+
+    assert report.into == "backbone.encoder"
+    assert len(report.taken) == 7
+    assert report.unknown == ("fc.weight",)
+    assert torch.equal(network.trunk.backbone.encoder[0].weight, trained["0.weight"])
+    assert all(torch.equal(v, untouched[k]) for k, v in network.trunk.backbone.other.state_dict().items())
+    assert str(report).startswith(
+        "taken 7 of 8 into 'backbone.encoder'; 1 not in the network: fc.weight; 9 of"
+    )
+
+
+def test_weights_of_a_model_folder_fit_by_their_trunk():
+    torch.manual_seed(0)
+    trained = build_network("unet-s", 2)
+    network = build_network("unet-s", 2)
+    report = load_initial_weights(network, trained.state_dict())
+    assert report.into == ""
+    assert all(name.startswith("heads.") for name in report.unknown)
+    assert torch.equal(network.trunk.classifier.weight, trained.trunk.classifier.weight)
