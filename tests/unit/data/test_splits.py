@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
 from napari_hogseg.data.layouts import open_dataset
-from napari_hogseg.data.splits import LeakageError, split_samples
+from napari_hogseg.data.splits import LeakageError, split_samples, thin_samples
 from napari_hogseg.io.errors import InputError
 from tests.unit.data.trees import write_tree
 
@@ -109,3 +110,15 @@ def test_unknown_part(tmp_path: Path) -> None:
     split = split_samples(open_dataset(write_tree(tmp_path, {"a": 1})))
     with pytest.raises(InputError, match="No such part"):
         split.part("holdout")
+
+
+def test_a_share_is_spread_evenly_and_part_of_a_larger_one(tmp_path: Path) -> None:
+    samples = open_dataset(write_tree(tmp_path, {"a": 12, "b": 5})).samples
+    kept = {share: thin_samples(samples, share) for share in (0.01, 0.25, 0.5, 1.0)}
+    shares = list(kept)
+    assert all(set(kept[one]) < set(kept[two]) for one, two in pairwise(shares))
+    assert kept[1.0] == tuple(samples)
+    assert [sample.group for sample in kept[0.01]] == ["a", "b"], "no group is lost"
+    places = [number for number, sample in enumerate(samples) if sample in kept[0.5] and sample.group == "a"]
+    assert len(places) == 6
+    assert max(two - one for one, two in pairwise(places)) <= 3
