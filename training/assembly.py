@@ -255,11 +255,15 @@ def make_loader(
     )
 
 
+def available_threads() -> int:
+    """Count the cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
 def set_threads(num_threads: int) -> None:
     """Set torch's threads; 0 takes what the machine lets this process have."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    available = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    torch.set_num_threads(num_threads or available)
+    torch.set_num_threads(num_threads or available_threads())
 
 
 def restore(task: Task, checkpoint: Checkpoint) -> tuple[str, ...]:

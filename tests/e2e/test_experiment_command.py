@@ -8,8 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 import imageio.v3 as imageio
+import numpy as np
 import pytest
 
+from napari_hogseg.io import images
 from napari_hogseg.runs.events import Finished, Validated, read_events
 from tests.command_line import COMMAND
 
@@ -53,8 +55,7 @@ def test_from_grid_to_table(hogseg: Hogseg, toy: Path, grid: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "# Toy targets" in done.stdout
     out = toy / "exp"
-    table = csv.DictReader((out / "runs.csv").read_text("utf-8").splitlines())
-    rows = {(row["arm"], row["seed"]): row for row in table}
+    rows = {(row["arm"], row["seed"]): row for row in read_runs(out)}
     assert set(rows) == {("none", "0"), ("none", "1"), ("zero", "0"), ("zero", "1")}
     for (arm, seed), row in rows.items():
         events = list(read_events(out / "runs" / "all" / arm / f"seed-{seed}" / "events.jsonl"))
@@ -73,6 +74,15 @@ def test_from_grid_to_table(hogseg: Hogseg, toy: Path, grid: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert "(n = 3)" in done.stdout
+
+    # A corrected mask: the stored scores are stale, the runs are not.
+    mask = next((toy / "data" / "masks" / "c").glob("*.png"))
+    images.write_mask(mask, 1 - np.minimum(images.read_mask(mask), 1).astype(np.uint8))
+    done = hogseg(*arguments("--seed", "0", "--seed", "1"))
+    assert done.returncode == 0, done.stderr
+    corrected = {(row["arm"], row["seed"]): row for row in read_runs(out)}
+    assert all(corrected[key]["mIoU"] != rows[key]["mIoU"] for key in rows)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
     # Another recipe in the same folder is refused before anything is trained.
     done = hogseg(*arguments("--set", "train.num_steps=4"))
@@ -129,6 +139,10 @@ def test_qualitative_draws_boxes(hogseg: Hogseg, toy: Path, grid: Path) -> None:
     red, green = ((abs(picture - color).sum(axis=2) < 40).sum() for color in ((224, 0, 0), (0, 176, 0)))
     assert red > 0
     assert green > 0
+
+
+def read_runs(out: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((out / "runs.csv").read_text("utf-8").splitlines()))
 
 
 def until(condition: Callable[[], bool], timeout_s: float = 120.0) -> None:

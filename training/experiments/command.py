@@ -10,7 +10,7 @@ from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.config import to_toml
 from training import reporting
 from training.experiments import figures, qualitative, tables
-from training.experiments.running import GridRunner, check_run, is_done, plan_slots
+from training.experiments.running import GridRunner, is_done, plan_slots
 from training.experiments.scores import RunScores, checkpoint_of, scores_of
 from training.experiments.statistics import summarise
 
@@ -76,31 +76,34 @@ def run_experiment(
         If the folder holds another experiment, or no run came to its end.
     """
     runs = list(grid.runs())
-    for run in runs:
-        check_run(out / run.folder, grid.config(run, data))
-    atomic.write_text(_made(out) / "grid.toml", to_toml(grid))
     slots = plan_slots(machine.device, machine.jobs, machine.num_threads)
+    runner = GridRunner(grid, data, out, slots)
+    runner.check()
+    out.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(out / "grid.toml", to_toml(grid))
     scores: dict[GridRun, RunScores] = {}
     with reporting.counting(f"{grid.name}, {len(slots)} at once", len(runs)) as advance:
 
-        def after_run(run: GridRun) -> None:
+        def score(run: GridRun) -> None:
             scores[run] = scores_of(out / run.folder, grid, protocol, slots[0].device)
-            _write(summarise(grid, scores), (), out, command)
             advance()
 
-        failures = GridRunner(grid, data, out, slots).train(after_run)
+        def after_run(run: GridRun) -> None:
+            score(run)
+            _write(summarise(grid, scores), (), out, command)
+
+        missing = [run for run in runs if not is_done(out / run.folder)]
+        for run in runs:
+            if run not in missing:
+                score(run)
+        failures = runner.train(missing, after_run)
     in_order = {run: scores[run] for run in runs if run in scores}
     if not in_order and failures:
         raise InputError(f"Every run failed, the first so: {failures[0].what}", where=out)
     results = summarise(grid, in_order)
     report = _write(results, failures, out, command)
-    _draw(results, out)
+    _draw(results, out, slots[0].device)
     return Outcome(results, failures, report)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _write(results: Results, failures: tuple[Failure, ...], out: Path, command: str) -> str:
@@ -111,7 +114,7 @@ def _write(results: Results, failures: tuple[Failure, ...], out: Path, command: 
     return report
 
 
-def _draw(results: Results, out: Path) -> None:
+def _draw(results: Results, out: Path, device: str) -> None:
     grid = results.grid
     figures.draw(results, out / "plot.png")
     if grid.picture != "qualitative":
@@ -124,4 +127,8 @@ def _draw(results: Results, out: Path) -> None:
             baseline, mended = (checkpoint_of(folder, grid.checkpoint) for folder in folders)
             name = "qualitative.png" if len(grid.point) == 1 else f"qualitative-{point.name}.png"
             titles = (reference.title, ours.title)
-            qualitative.draw_comparison((baseline, mended), titles, grid.part, NUM_ROWS, out / name)
+            shown = qualitative.draw_comparison(
+                (baseline, mended), titles, grid.part, NUM_ROWS, out / name, device
+            )
+            if not shown:
+                reporting.console.print(f"{ours.title} mends nothing that can be seen: no {name}")

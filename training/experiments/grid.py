@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.config import Section, parse_section, read_toml
-from training.recipes import load_recipe, read_value
+from training.recipes import find_toml, load_recipe, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -162,15 +162,7 @@ def load_grid(name_or_path: str) -> Grid:
     InputError
         Naming file, field and remedy.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = GRIDS / f"{name_or_path}.toml"
-        if not path.is_file():
-            raise InputError(
-                f"No experiment is called '{name_or_path}'",
-                where="EXPERIMENT",
-                remedy=f"Known: {', '.join(grid_names())}; or give the path of a .toml file.",
-            )
+    path = find_toml(name_or_path, GRIDS, "experiment")
     default_name = re.sub(r"[^a-z0-9.+-]+", "-", path.stem.lower()).strip("-")
     return parse_section(Grid, {"name": default_name or "experiment", **read_toml(path)}, path)
 

@@ -22,7 +22,6 @@ from napari_hogseg.data.layouts import open_dataset
 from napari_hogseg.data.scheme import IGNORE
 from napari_hogseg.data.splits import split_samples
 from napari_hogseg.inference.predictor import Predictor
-from napari_hogseg.io.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,7 +106,7 @@ def mended_places(truth: Mask, baseline: Mask, ours: Mask) -> tuple[Place, ...]:
 
 
 def find_rows(
-    dataset: DataSet, samples: Sequence[Sample], models: tuple[Path, Path], count: int
+    dataset: DataSet, samples: Sequence[Sample], models: tuple[Predictor, Predictor], count: int
 ) -> list[Row]:
     """Predict every sample by both models and keep the frames with the largest mended places.
 
@@ -116,7 +115,7 @@ def find_rows(
     dataset : DataSet
     samples : sequence of Sample
         Each with a mask.
-    models : tuple of Path
+    models : tuple of Predictor
         Baseline and ours.
     count : int
         Rows at most; frames where nothing is mended are left out.
@@ -128,8 +127,10 @@ def find_rows(
     return rows
 
 
-def _compared(dataset: DataSet, samples: Sequence[Sample], models: tuple[Path, Path]) -> Iterator[Row]:
-    first, second = (Predictor.load(path) for path in models)
+def _compared(
+    dataset: DataSet, samples: Sequence[Sample], models: tuple[Predictor, Predictor]
+) -> Iterator[Row]:
+    first, second = models
     for sample in samples:
         frame, truth = dataset.read_pair(sample)
         baseline, ours = first.predict(frame), second.predict(frame)
@@ -198,25 +199,17 @@ def _box(place: Place, shape: tuple[int, ...], color: str) -> Rectangle:
 
 
 def draw_comparison(
-    models: tuple[Path, Path], titles: tuple[str, str], part: str, num_rows: int, path: Path
-) -> list[str]:
+    models: tuple[Path, Path], titles: tuple[str, str], part: str, num_rows: int, path: Path, device: str
+) -> tuple[str, ...]:
     """Draw where the second of two models mends the first; returns the frames shown.
 
-    Raises
-    ------
-    InputError
-        If the second mends nothing that can be seen.
+    Nothing is drawn, and nothing returned, where it mends nothing that can be seen.
     """
-    data = Predictor.load(models[0]).spec.data
+    baseline, ours = (Predictor.load(model, device) for model in models)
+    data = baseline.spec.data
     dataset = open_dataset(data.root, data.layout)
     split = split_samples(dataset, data.train, data.val, data.test, split=data.split)
-    samples = [sample for sample in split.part(part) if sample.mask_path is not None]
-    rows = find_rows(dataset, samples, models, num_rows)
-    if not rows:
-        raise InputError(
-            f"{titles[1]} mends nothing of {titles[0]} that can be seen in {len(samples)} frames",
-            where=f"the {part} frames",
-            remedy="There is no figure to draw; the table tells the scores.",
-        )
-    draw_rows(rows, dataset.scheme, titles, path)
-    return [row.name for row in rows]
+    rows = find_rows(dataset, split.part(part), (baseline, ours), num_rows)
+    if rows:
+        draw_rows(rows, dataset.scheme, titles, path)
+    return tuple(row.name for row in rows)

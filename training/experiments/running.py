@@ -7,7 +7,6 @@ part.
 from __future__ import annotations
 
 import itertools
-import os
 import queue
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.checkpoint import LAST
 from napari_hogseg.runs.config import to_toml
 from napari_hogseg.runs.events import Failed, Finished, read_events
-from training.assembly import CONFIG_FILE, EVENTS_FILE, read_config
+from training.assembly import CONFIG_FILE, EVENTS_FILE, available_threads, read_config
 from training.exits import ExitCode
 
 if TYPE_CHECKING:
@@ -35,6 +34,9 @@ if TYPE_CHECKING:
 
 MIN_THREADS = 2
 """Threads a run gets before the machine's cores are shared among more runs."""
+
+_RESOLVED: dict[str, object] = {"data.layout": "auto", "data.train": ()}
+"""Fields that a run resolves as it starts, with the value that leaves them to it."""
 
 STOP_TIMEOUT_S = 120.0
 """A stopped run ends its step and writes a checkpoint within this time, or is killed."""
@@ -69,8 +71,7 @@ def plan_slots(device: str, jobs: int | None, num_threads: int) -> tuple[Slot, .
         Torch threads of each; 0 divides the cores.
     """
     num_gpus = torch.cuda.device_count() if device == "auto" else 0
-    affinity = getattr(os, "sched_getaffinity", None)
-    num_cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    num_cores = available_threads()
     shares_cpu = device in ("auto", "cpu") and not num_gpus
     count = jobs or num_gpus or (max(1, num_cores // MIN_THREADS) if shares_cpu else 1)
     threads = num_threads or max(1, num_cores // count)
@@ -94,7 +95,10 @@ def check_run(folder: Path, config: RunConfig) -> None:
     """
     if not (folder / CONFIG_FILE).is_file():
         return
-    asked, stored = (_compared(one) for one in (config, read_config(folder)))
+    asked, stored = (_fields(one) for one in (config, read_config(folder)))
+    for name, open_value in _RESOLVED.items():
+        if asked[name] == open_value:  # left to the program, which wrote down what it found
+            del asked[name]
     differing = sorted(name for name in asked if asked[name] != stored.get(name))
     if differing:
         raise InputError(
@@ -104,10 +108,10 @@ def check_run(folder: Path, config: RunConfig) -> None:
         )
 
 
-def _compared(config: RunConfig) -> dict[str, object]:
-    """Fields that make a run what it is: not where its data lies, nor what it was computed on."""
+def _fields(config: RunConfig) -> dict[str, object]:
+    """List the fields that make a run what it is: not where its data lies, nor what it was computed on."""
     sections = config.model_dump(
-        exclude={"recipe": True, "data": {"root", "layout", "train"}, "train": {"device", "num_threads"}}
+        exclude={"recipe": True, "data": {"root"}, "train": {"device", "num_threads"}}
     )
     return {
         f"{section}.{name}": value for section, fields in sections.items() for name, value in fields.items()
@@ -138,13 +142,26 @@ class GridRunner:
         self._children: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
 
-    def train(self, after_run: Callable[[GridRun], None]) -> tuple[Failure, ...]:
-        """Train what is not done yet.
+    def check(self) -> None:
+        """Refuse a folder that holds runs by other recipes; nothing is written.
+
+        Raises
+        ------
+        InputError
+            Naming the run and the fields that differ.
+        """
+        for run in self._grid.runs():
+            check_run(self._out / run.folder, self._grid.config(run, self._data))
+
+    def train(self, runs: Iterable[GridRun], after_run: Callable[[GridRun], None]) -> tuple[Failure, ...]:
+        """Train runs, going on where they were stopped.
 
         Parameters
         ----------
+        runs : iterable of GridRun
+            None of them done.
         after_run : callable
-            Called with each run that is done, earlier ones included; in one thread at a time.
+            Called with each run once it is done; in this thread.
 
         Returns
         -------
@@ -153,14 +170,9 @@ class GridRunner:
 
         Raises
         ------
-        InputError
-            Before anything is trained, if a folder holds a run by another recipe.
         KeyboardInterrupt
             After every running child has written its checkpoint.
         """
-        runs = list(self._grid.runs())
-        for run in runs:
-            check_run(self._out / run.folder, self._grid.config(run, self._data))
         failures: list[Failure] = []
         with ThreadPoolExecutor(self._num_slots) as pool:
             waiting = {pool.submit(self._train_one, run): run for run in runs}
@@ -191,10 +203,8 @@ class GridRunner:
             failures.append(Failure(run, what))
 
     def _train_one(self, run: GridRun) -> str | None:
-        """Train one run unless it is done; returns what went wrong."""
+        """Train one run; returns what went wrong."""
         folder = self._out / run.folder
-        if is_done(folder):
-            return None
         slot = self._free.get()
         try:
             return None if self._stops.is_set() else self._run_child(run, folder, slot)
@@ -205,6 +215,7 @@ class GridRunner:
         command = [sys.executable, "-P", "-m", "training", "train", *self._arguments(run, folder, slot)]
         log = folder.with_suffix(".log")
         with log.open("ab") as output:
+            said_before = output.tell()  # an earlier process's error is none of this one's
             # Its input stays open as long as we live: a run never outlives the experiment.
             child = subprocess.Popen(  # noqa: S603 - our own module, our own interpreter
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=output
@@ -218,7 +229,7 @@ class GridRunner:
             self._children.discard(child)
         if child.stdin is not None:
             child.stdin.close()
-        return None if code == ExitCode.DONE and is_done(folder) else _failure_of(folder, log, code)
+        return None if code == ExitCode.DONE and is_done(folder) else _failure_of(log, said_before, code)
 
     def _arguments(self, run: GridRun, folder: Path, slot: Slot) -> list[str]:
         goes_on = (folder / LAST).exists()
@@ -253,11 +264,9 @@ class GridRunner:
                 child.kill()
 
 
-def _failure_of(folder: Path, log: Path, code: int) -> str:
-    failed = [event for event in read_events(folder / EVENTS_FILE) if isinstance(event, Failed)]
-    if failed:
-        return f"{failed[-1].what} {failed[-1].remedy}".strip()
-    said = log.read_text("utf-8", errors="replace").rpartition("error: ")
+def _failure_of(log: Path, start: int, code: int) -> str:
+    """Find the error in what a process wrote to its log from the byte `start` on."""
+    said = log.read_bytes()[start:].decode("utf-8", errors="replace").rpartition("error: ")
     # From the last error on, remedy included; the terminal's line breaks mean nothing here.
     reason = " ".join(said[2].split()) if said[1] else "it said no reason"
     return f"{reason} (exit code {code}, {log})"

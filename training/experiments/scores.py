@@ -18,14 +18,18 @@ from napari_hogseg.inference.predictor import Predictor
 from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics.protocols import FrameTable, find_protocol
+from napari_hogseg.runs.checkpoint import DIGESTS_FILE, read_spec
 from napari_hogseg.runs.events import AuxiliaryHealth, Finished, read_events
 from training.assembly import EVENTS_FILE
 from training.evaluation import evaluate_by_protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from napari_hogseg.data.layouts import DataSet, Sample
     from napari_hogseg.metrics.protocols import Protocol
+    from napari_hogseg.metrics.reports import ScoreReport
     from training.experiments.grid import Grid
 
 _COUNTS = ("hits", "truth_px", "predicted_px")
@@ -85,33 +89,37 @@ def scores_of(run: Path, grid: Grid, protocol: str, device: str) -> RunScores:
         If there is no checkpoint or no frame with a mask.
     """
     path = run / f"scores-{grid.part}-{grid.checkpoint}-{protocol or 'default'}.json"
-    weights = _weights_digest(run, grid.checkpoint)
+    model = checkpoint_of(run, grid.checkpoint)
+    dataset, samples = _scored_frames(model, grid.part)
+    made_from = {"weights_sha256": _weights_digest(model), "masks_sha256": _files_digest(samples)}
     stored = _read(path)
-    if stored is None or stored.get("weights_sha256") != weights:
-        atomic.write_text(path, json.dumps(_score(run, grid, protocol, device) | {"weights_sha256": weights}))
-        stored = _read(path)
-    if stored is None:
-        raise InputError("The scores cannot be read back", where=path, remedy="Check the disk.")
+    if stored is None or stored.get("made_from") != made_from:
+        predictor = Predictor.load(model, device)
+        report = evaluate_by_protocol(predictor, dataset, samples, protocol or dataset.layout.protocol)
+        told = _to_json(report, predictor.spec.step) | {"made_from": made_from}
+        atomic.write_text(path, json.dumps(told, allow_nan=False))
+        stored = json.loads(path.read_text("utf-8"))
     return _parse(stored, run)
 
 
-def _score(run: Path, grid: Grid, protocol: str, device: str) -> dict[str, Any]:
-    predictor = Predictor.load(checkpoint_of(run, grid.checkpoint), device)
-    data = predictor.spec.data
+def _scored_frames(model: Path, part: str) -> tuple[DataSet, tuple[Sample, ...]]:
+    data = read_spec(model).data
     dataset = open_dataset(data.root, data.layout)
-    split = split_samples(dataset, data.train, data.val, data.test, split=data.split)
-    samples = tuple(sample for sample in split.part(grid.part) if sample.mask_path is not None)
+    samples = split_samples(dataset, data.train, data.val, data.test, split=data.split).part(part)
     if not samples:
         raise InputError(
-            f"The {grid.part} part holds no frame with a mask",
+            f"The {part} part holds no frame with a mask",
             where=dataset.root,
-            remedy=f"Name groups in data.{grid.part}, or set part in the grid.",
+            remedy=f"Name groups in data.{part}, or set part in the grid.",
         )
-    report = evaluate_by_protocol(predictor, dataset, samples, protocol or dataset.layout.protocol)
+    return dataset, samples
+
+
+def _to_json(report: ScoreReport, step: int) -> dict[str, Any]:
     table = report.table
     return {
         "protocol": report.protocol.name,
-        "step": predictor.spec.step,
+        "step": step,
         "classes": list(report.scheme.classes),
         "videos": list(table.videos),
         "frames": list(report.frame_names),
@@ -161,5 +169,21 @@ def checkpoint_of(run: Path, which: str) -> Path:
     return run / pointer.read_text("utf-8").strip()
 
 
-def _weights_digest(run: Path, which: str) -> str:
-    return hashlib.sha256((checkpoint_of(run, which) / "digests.json").read_bytes()).hexdigest()
+def _weights_digest(model: Path) -> str:
+    return hashlib.sha256((model / DIGESTS_FILE).read_bytes()).hexdigest()
+
+
+def _files_digest(samples: Sequence[Sample]) -> str:
+    """Digest names, sizes and times of frames and masks: a corrected mask makes stored scores stale."""
+    stats = [
+        (sample.sample_id, *(_stamp(path) for path in (sample.image_path, sample.mask_path)))
+        for sample in samples
+    ]
+    return hashlib.sha256(json.dumps(stats).encode()).hexdigest()
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    if path is None or not path.exists():  # a frame of a video, say, whose mask tells enough
+        return None
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

@@ -67,8 +67,10 @@ def _score_rows(results: Results) -> Iterator[str]:
 def _score(cell: Cell | None) -> str:
     if cell is None:
         return "not run"
-    spread = "" if math.isnan(cell.deviation) else f" ± {cell.deviation:.3f}"
-    return f"{cell.mean:.3f}{spread} {_brackets(cell.interval)} (n = {len(cell.by_seed)})"
+    if len(cell.by_seed) == 1:
+        return f"{cell.mean:.3f} (n = 1)"
+    spread = f"± {cell.deviation:.3f} {_brackets(cell.interval)}"
+    return f"{cell.mean:.3f} {spread} (n = {len(cell.by_seed)})"
 
 
 def _effect_rows(results: Results) -> Iterator[str]:
@@ -84,9 +86,9 @@ def _effect_rows(results: Results) -> Iterator[str]:
 
 
 def _effect(effect: Effect) -> str:
-    seeds = _brackets(effect.over_seeds) or "one seed"
+    seeds = _brackets(effect.over_seeds, signed=True) or "one seed: no interval"
     recordings = _brackets(effect.over_recordings, signed=True) or "one recording: no interval"
-    return f"{effect.mean:+.3f} | {_brackets(effect.over_seeds, signed=True) or seeds} | {recordings}"
+    return f"{effect.mean:+.3f} | {seeds} | {recordings}"
 
 
 def _auxiliary_rows(results: Results, cells: Sequence[Cell]) -> Iterator[str]:

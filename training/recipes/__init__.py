@@ -20,6 +20,28 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
+def find_toml(name_or_path: str, folder: Path, kind: str) -> Path:
+    """Find a .toml file by its path, or by its name among those that come along in `folder`.
+
+    Raises
+    ------
+    InputError
+        If the folder has none of that name; lists those it has.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        return path
+    path = folder / f"{name_or_path}.toml"
+    if not path.is_file():
+        raise InputError(
+            f"No {kind} is called '{name_or_path}'",
+            where=kind.upper(),
+            remedy=f"Known: {', '.join(sorted(one.stem for one in folder.glob('*.toml')))}; "
+            "or give the path of a .toml file.",
+        )
+    return path
+
+
 def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> RunConfig:
     """Read a recipe.
 
@@ -39,15 +61,7 @@ def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> RunConfig:
     InputError
         Naming file, field and remedy.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = RECIPES / f"{name_or_path}.toml"
-        if not path.is_file():
-            raise InputError(
-                f"No recipe is called '{name_or_path}'",
-                where="RECIPE",
-                remedy=f"Known: {', '.join(recipe_names())}; or give the path of a .toml file.",
-            )
+    path = find_toml(name_or_path, RECIPES, "recipe")
     table: dict[str, Any] = {"recipe": path.stem, **read_toml(path)}
     for override in overrides:
         _apply(table, override)

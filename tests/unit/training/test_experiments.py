@@ -14,9 +14,10 @@ from scipy import stats
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics.protocols import FrameTable, find_protocol
+from training.assembly import write_config
 from training.experiments import figures, tables
 from training.experiments.grid import Arm, Grid, GridRun, Point, changed, grid_names, load_grid
-from training.experiments.running import plan_slots
+from training.experiments.running import check_run, plan_slots
 from training.experiments.scores import RunScores
 from training.experiments.statistics import paired_effect, student_interval, summarise
 
@@ -93,6 +94,21 @@ def test_slots_divide_the_cores() -> None:
     slots = plan_slots("cpu", 3, 2)
     assert [(slot.device, slot.num_threads) for slot in slots] == [("cpu", 2)] * 3
     assert all(slot.num_threads >= 1 for slot in plan_slots("cpu", 64, 0))
+
+
+def test_a_run_on_other_training_groups_is_another_run(tmp_path: Path) -> None:
+    run = next(GRID.runs())
+    asked = GRID.config(run, tmp_path)
+    # What a run writes down: the groups and layout it found, the device it was given.
+    data = asked.data.model_copy(update={"layout": "vocalfolds"})
+    train = asked.train.model_copy(update={"device": "cpu", "num_threads": 3})
+    write_config(tmp_path / "run", asked.model_copy(update={"data": data, "train": train}))
+    check_run(tmp_path / "run", asked)
+    other = changed(GRID, overrides=['data.train=["patient2_seq6"]']).config(run, tmp_path)
+    with pytest.raises(InputError, match=r"data\.train differ"):
+        check_run(tmp_path / "run", other)
+    left_open = changed(GRID, overrides=["data.train=[]", 'data.layout="auto"']).config(run, tmp_path)
+    check_run(tmp_path / "run", left_open)
 
 
 def run_scores(hits: Sequence[int], recordings: Sequence[str] = ("a", "a", "b", "c")) -> RunScores:
