@@ -10,12 +10,13 @@ from typer.testing import CliRunner
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.models.multitask import MultiTaskOutput
-from napari_hogseg.runs.config import LossConfig
+from napari_hogseg.runs.config import FineTuneConfig, LossConfig
 from napari_hogseg.runs.events import Message, Progress, Started, read_events
 from tests.unit.training.test_loop import train, weights, with_steps
 from tests.unit.training.test_recipe_options import changed
 from training.assembly import assemble, open_data, read_config, write_config
 from training.cli import app
+from training.finetuning import FineTuneInput, assemble_finetune
 from training.losses import LossTerms, multi_task_loss
 from training.probing import overfit_one_batch, sweep_rates
 from training.step import train_step
@@ -186,6 +187,20 @@ def test_without_any_rest_the_run_is_the_plain_one_and_says_so(config: RunConfig
     plain = assemble(config, tmp_path / "run", resume=False)
     for one, other in zip(task.make_loader(0), plain.make_loader(0), strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_finetune_replays_the_frames_whose_masks_were_read(
+    config: RunConfig, tree: Path, tmp_path: Path
+) -> None:
+    (tree / "masks" / "a" / "frame_0.png").unlink()
+    (tree / "masks" / "b" / "frame_1.png").unlink()
+    rest = changed(config, "data", unlabelled_rest=True, train_share=0.5)
+    train(with_steps(rest, 1), tmp_path / "base")
+    source = FineTuneInput(tmp_path / "base", tree, "c:0", None)
+    settings = FineTuneConfig(steps=1, batch_size=2, device="cpu", num_threads=1)
+    frames = assemble_finetune(source, settings, tmp_path / "tuned", lambda _text: None).frames
+    named = [frames.sample_id(index) for index in range(len(frames))]
+    assert named == ["c/frame_0", "a/frame_1", "b/frame_0"]
 
 
 def test_trials_before_a_run(semi: RunConfig, tmp_path: Path) -> None:
