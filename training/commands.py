@@ -26,6 +26,7 @@ from training.schedule import learning_rate
 from training.selection import select_frames
 from training.step import train_step
 from training.stopping import StopFlag
+from training.unlabelled import describe_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,7 +169,8 @@ def _started(command: Literal["train", "finetune"], task: Task, stop: StopFlag) 
         num_steps=None if stop.seconds else task.num_steps,
         seconds=stop.seconds,
         first_step=task.step,
-        num_train_frames=len(task.frames),
+        num_train_frames=task.frames.num_labelled,
+        num_unlabelled_frames=len(task.frames) - task.frames.num_labelled,
         num_val_frames=sum(len(watched.samples) for watched in task.watched),
         num_parameters=num_parameters(task.network),
     )
@@ -192,7 +194,7 @@ def dry_run(config: RunConfig, run: Path) -> None:
     step_s = time.perf_counter() - started_s
     watched = sum(len(w.samples) for w in task.watched)
     reporting.console.print(
-        f"dry run on {task.device}: {len(task.frames)} training frames, {watched} watched, "
+        f"dry run on {task.device}: {describe_frames(task.frames)}, {watched} watched, "
         f"{num_parameters(task.network):,} parameters; CE {float(terms.ce):.4f}, HOG {float(terms.mse):.5f}\n"
         f"{step_s:.2f} s a step: about {reporting.format_duration(step_s * task.num_steps)} for "
         f"{task.num_steps:,} steps, validation not counted. Nothing was written."

@@ -60,6 +60,13 @@ class DataConfig(Section):
         le=1.0,
         description="Share of each group's training frames, spread evenly; a smaller is part of a larger.",
     )
+    unlabelled: tuple[str, ...] = Field(
+        default=(), description="Groups whose frames teach the HOG task alone; their masks are never read."
+    )
+    unlabelled_rest: bool = Field(
+        default=False,
+        description="Training frames without a mask, or left out by train_share, teach the HOG task alone.",
+    )
 
     @model_validator(mode="after")
     def _no_leak(self) -> Self:
@@ -67,7 +74,7 @@ class DataConfig(Section):
             raise ValueError(
                 "'split' and groups in train, val or test exclude each other: leave one of them out"
             )
-        parts = {"train": self.train, "val": self.val, "test": self.test}
+        parts = {"train": self.train, "val": self.val, "test": self.test, "unlabelled": self.unlabelled}
         for name, groups in parts.items():
             for other, others in parts.items():
                 shared = sorted(set(groups) & set(others))
@@ -284,6 +291,12 @@ class TrainConfig(Section):
     )
     num_threads: int = Field(default=0, ge=0, description="Torch threads; 0 takes what the machine has.")
     device: str = Field(default="auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
+    unlabelled_share: float = Field(
+        default=0.5,
+        gt=0.0,
+        lt=1.0,
+        description="Share of a batch without masks where data.unlabelled or data.unlabelled_rest finds any.",
+    )
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
