@@ -240,6 +240,24 @@ def experiment(  # noqa: PLR0913 - each is a flag
 
 
 @app.command()
+def tensorboard(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders that hold some.")
+    ],
+    out: OutOption,
+    *,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on until all runs have finished, or Ctrl-C.")
+    ] = False,
+) -> None:
+    """Write the events of runs for TensorBoard (needs the track extra); called again, they are replaced."""
+    from training.tensorboard import write_runs
+
+    count = write_runs(runs, out, follow=follow, tell=reporting.console.print)
+    reporting.console.print(f"runs: {count}. Look at them: tensorboard --logdir {shlex.quote(str(out))}")
+
+
+@app.command()
 def predict(
     model: RunArgument,
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Video file or folder of images.")],

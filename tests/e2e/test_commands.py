@@ -79,6 +79,15 @@ def test_train_then_evaluate_then_score(hogseg: Hogseg, toy: Path, run_folder: P
     assert (toy / "tables" / "against" / "frames.csv").is_file()
 
 
+def test_tensorboard_gets_a_run_and_a_folder_of_runs(hogseg: Hogseg, toy: Path, run_folder: Path) -> None:
+    for source, name in (("run", "run"), (".", f"{toy.name}/run")):
+        done = hogseg("tensorboard", source, "--out", "logs", "--follow" if source == "run" else "--out=logs")
+        assert done.returncode == 0, done.stderr
+        assert "runs: 1. Look at them: tensorboard --logdir logs" in done.stderr
+        (written,) = (toy / "logs" / name).iterdir()
+        assert written.stat().st_size > 1000
+
+
 def test_resume_goes_on_and_refuses_another_recipe(hogseg: Hogseg, toy: Path, run_folder: Path) -> None:
     done = hogseg("train", "toy.toml", "--data", "data", "--out", "run")
     assert done.returncode == 2
@@ -241,6 +250,7 @@ def test_options_are_frozen(hogseg: Hogseg) -> None:
             *("--data", "--out", "--recipe", "--seed", "--arm", "--set", "--protocol", "--jobs"),
             *("--num-threads", "--device"),
         },
+        "tensorboard": {"--out", "--follow"},
         "predict": {"--out", "--device"},
         "hog": {"--out", "--preset"},
         "score": {"--classes", "--layout", "--frames", *SCORING_FLAGS},
