@@ -64,6 +64,8 @@ class FrameDataset(Dataset[Item]):
     short_px : int
         Short side of a frame at the network's input.
     seed : int
+    cache_bytes : int
+        Bound of the resized frames and masks that this object keeps; a loader process has a copy of its own.
     """
 
     def __init__(
@@ -74,10 +76,12 @@ class FrameDataset(Dataset[Item]):
         *,
         short_px: int,
         seed: int,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self._entries = [(source.dataset, sample) for source in sources for sample in source.samples]
         self._params, self._short_px, self._seed = params, short_px, seed
         self.label = label
+        self.cache_bytes = cache_bytes
         self._cache: dict[int, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]] = {}
         self._cache_bytes = 0
 
@@ -108,7 +112,7 @@ class FrameDataset(Dataset[Item]):
         frame = resize_frame(frame, self._short_px)
         pair = (frame, resize_mask(mask, *frame.shape[:2]))
         size = pair[0].nbytes + pair[1].nbytes
-        if self._cache_bytes + size <= CACHE_BYTES:
+        if self._cache_bytes + size <= self.cache_bytes:
             self._cache[index] = pair
             self._cache_bytes += size
         return pair

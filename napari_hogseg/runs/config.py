@@ -284,6 +284,11 @@ class TrainConfig(Section):
     )
     num_threads: int = Field(default=0, ge=0, description="Torch threads; 0 takes what the machine has.")
     device: str = Field(default="auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
+    cache_mb: int = Field(
+        default=2048,
+        ge=0,
+        description="MiB of decoded frames kept in memory, by each loader process for itself; 0: none.",
+    )
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
