@@ -125,9 +125,12 @@ def find_rate(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write rate, loss and smoothed loss of each step here.")
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the losses over the rates: a .png, .svg or .pdf file.")
+    ] = None,
 ) -> None:
     """Find the learning rate at which a recipe's loss falls fastest; nothing is trained for keeps."""
-    commands.find_rate(_recipe_on(recipe, data, overrides), (first, last), steps, csv_file)
+    commands.find_rate(_recipe_on(recipe, data, overrides), (first, last), steps, csv_file, plot)
 
 
 @app.command()

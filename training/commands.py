@@ -16,7 +16,7 @@ from napari_hogseg.inference.predictor import Predictor
 from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.events import EventWriter, Failed, Message, Started
-from training import probing, reporting
+from training import plots, probing, reporting
 from training.assembly import EVENTS_FILE, assemble, open_data, read_config, refuse_existing_run, write_config
 from training.evaluation import evaluate_by_protocol
 from training.exits import ExitCode, classify
@@ -208,10 +208,18 @@ def overfit_one_batch(config: RunConfig, run: Path, num_steps: int) -> None:
     reporting.console.print(f"HOG {float(first.mse):.5f} -> {float(last.mse):.5f}. Nothing was written.")
 
 
-def find_rate(config: RunConfig, rates: tuple[float, float], num_steps: int, csv_file: Path | None) -> None:
+def find_rate(
+    config: RunConfig,
+    rates: tuple[float, float],
+    num_steps: int,
+    csv_file: Path | None = None,
+    plot: Path | None = None,
+) -> None:
     """Run `hogseg lr-find`."""
     if rates[0] >= rates[1]:
         raise InputError("The sweep goes upwards", where="--first", remedy="Give a --last above it.")
+    if plot is not None:
+        plots.refuse_format(plot)
     with reporting.counting("learning rates", num_steps) as advance:
         trials = probing.sweep_rates(config, rates, num_steps, advance)
     if csv_file is not None:
@@ -219,6 +227,8 @@ def find_rate(config: RunConfig, rates: tuple[float, float], num_steps: int, csv
         lines = ["rate,loss,smoothed", *(",".join(f"{value:.6g}" for value in trial) for trial in trials)]
         atomic.write_text(csv_file, "\n".join(lines) + "\n")
     rate = probing.steepest_rate(trials)
+    if plot is not None:
+        plots.draw_rates(trials, rate, plot, config.recipe)
     end = f"swept {len(trials)} of {num_steps} steps"
     if rate is None:
         reporting.console.print(f"{end}: the loss never fell. Sweep lower rates, or more steps.")

@@ -111,10 +111,13 @@ def test_trials_before_a_run_write_nothing_but_what_is_asked_for(hogseg: Hogseg,
     done = hogseg("train", "toy.toml", "--data", "data", "--out", "run", "--overfit-one-batch", 3)
     assert done.returncode == 0, done.stderr
     assert "in 3 steps" in done.stderr
-    done = hogseg("lr-find", "toy.toml", "--data", "data", "--steps", 4, "--csv", "rates.csv")
+    done = hogseg(
+        "lr-find", "toy.toml", "--data", "data", "--steps", 4, "--csv", "rates.csv", "--plot", "a.png"
+    )
     assert done.returncode == 0, done.stderr
     assert (toy / "rates.csv").read_text().splitlines()[0] == "rate,loss,smoothed"
     assert len((toy / "rates.csv").read_text().splitlines()) == 5
+    assert imageio.imread(toy / "a.png").std() > 1
     assert not (toy / "run").exists()
 
 
@@ -222,7 +225,7 @@ def test_options_are_frozen(hogseg: Hogseg) -> None:
         "train": {
             *("--data", "--out", "--set", "--resume", "--dry-run", "--overfit-one-batch", "--events-stdout"),
         },
-        "lr-find": {"--data", "--set", "--first", "--last", "--steps", "--csv"},
+        "lr-find": {"--data", "--set", "--first", "--last", "--steps", "--csv", "--plot"},
         "finetune": {
             *(
                 "--data",
