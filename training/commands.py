@@ -18,6 +18,7 @@ from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.events import EventWriter, Failed, Message, Started
 from training import plots, probing, reporting
 from training.assembly import EVENTS_FILE, assemble, open_data, read_config, refuse_existing_run, write_config
+from training.determinism import deterministic_as_asked
 from training.evaluation import evaluate_by_protocol
 from training.exits import ExitCode, classify
 from training.finetuning import FineTuneInput, assemble_finetune, num_parameters
@@ -65,6 +66,7 @@ DESKTOP_NICE = 10
 """A trainer that the desktop started yields to the interface."""
 
 
+@deterministic_as_asked
 def train(config: RunConfig, run: Path, *, resume: bool, for_parent: bool) -> ExitCode:
     """Run `hogseg train`."""
 
@@ -179,6 +181,7 @@ def _yield_to_desktop() -> None:
         os.nice(DESKTOP_NICE)
 
 
+@deterministic_as_asked
 def dry_run(config: RunConfig, run: Path) -> None:
     """Assemble everything and time two steps; nothing is written."""
     refuse_existing_run(run)
@@ -199,6 +202,7 @@ def dry_run(config: RunConfig, run: Path) -> None:
     )
 
 
+@deterministic_as_asked
 def overfit_one_batch(config: RunConfig, run: Path, num_steps: int) -> None:
     """Run `hogseg train --overfit-one-batch`."""
     with reporting.counting("one batch", num_steps) as advance:
@@ -208,6 +212,7 @@ def overfit_one_batch(config: RunConfig, run: Path, num_steps: int) -> None:
     reporting.console.print(f"HOG {float(first.mse):.5f} -> {float(last.mse):.5f}. Nothing was written.")
 
 
+@deterministic_as_asked
 def find_rate(
     config: RunConfig,
     rates: tuple[float, float],

@@ -289,6 +289,10 @@ class TrainConfig(Section):
         ge=0,
         description="MiB of decoded frames kept in memory, by each loader process for itself; 0: none.",
     )
+    deterministic: bool = Field(
+        default=False,
+        description="The same weights from the same recipe, bit for bit, on a GPU too: slower there.",
+    )
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
