@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "config.toml"
 EVENTS_FILE = "events.jsonl"
+MIB = 1024**2
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def assemble(
     device = choose_device(config.train.device)
     torch.manual_seed(config.train.seed)
     network = to_device(network_of(spec) if resume else initial_network(spec, warn), device)
+<<<<<<< HEAD
     frames = FrameDataset(
         training_sources(config, opened.dataset, split, warn),
         config.augment,
@@ -112,6 +114,9 @@ def assemble(
         short_px=config.model.input_short_px,
         seed=config.train.seed,
     )
+=======
+    frames = _frames(config, Source(opened.dataset, split.train))
+>>>>>>> track
     target = _target(config, frames, checkpoint)
     frames.label = None if target is None else target.label
     train = config.train
@@ -145,6 +150,17 @@ def assemble(
         for skipped in restore(task, checkpoint):
             warn(f"Passed over a damaged checkpoint: {skipped}")
     return task
+
+
+def _frames(config: RunConfig, source: Source) -> FrameDataset:
+    return FrameDataset(
+        [source],
+        config.augment,
+        None,
+        short_px=config.model.input_short_px,
+        seed=config.train.seed,
+        cache_bytes=config.train.cache_mb * MIB,
+    )
 
 
 def _equip(task: Task, config: RunConfig) -> None:

@@ -150,6 +150,7 @@ def make_probe(task: Task, augment: AugmentConfig, batch_size: int) -> HealthPro
         label,
         short_px=task.spec.model.input_short_px,
         seed=0,
+        cache_bytes=task.frames.cache_bytes,
     )
     return HealthProbe(label.name, watched.part, frames, task.frames, min(MAX_PROBE, batch_size))
 

@@ -74,6 +74,8 @@ class FrameDataset(Dataset[Item]):
     short_px : int
         Short side of a frame at the network's input.
     seed : int
+    cache_bytes : int
+        Bound of the resized frames and masks that this object keeps; a loader process has a copy of its own.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class FrameDataset(Dataset[Item]):
         *,
         short_px: int,
         seed: int,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         kinds = [source.labelled for source in sources]
         assert kinds == sorted(kinds, reverse=True)  # noqa: S101 - `num_labelled` parts the indices
@@ -91,6 +94,7 @@ class FrameDataset(Dataset[Item]):
         self.num_labelled = sum(len(source.samples) for source in sources if source.labelled)
         self._params, self._short_px, self._seed = params, short_px, seed
         self.label = label
+        self.cache_bytes = cache_bytes
         self._cache: dict[int, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]] = {}
         self._cache_bytes = 0
 
@@ -125,7 +129,7 @@ class FrameDataset(Dataset[Item]):
             frame = resize_frame(dataset.read_frame(sample), self._short_px)
             pair = (frame, np.full(frame.shape[:2], IGNORE, np.uint8))
         size = pair[0].nbytes + pair[1].nbytes
-        if self._cache_bytes + size <= CACHE_BYTES:
+        if self._cache_bytes + size <= self.cache_bytes:
             self._cache[index] = pair
             self._cache_bytes += size
         return pair

@@ -297,6 +297,15 @@ class TrainConfig(Section):
         lt=1.0,
         description="Share of a batch without masks where data.unlabelled or data.unlabelled_rest finds any.",
     )
+    cache_mb: int = Field(
+        default=2048,
+        ge=0,
+        description="MiB of decoded frames kept in memory, by each loader process for itself; 0: none.",
+    )
+    deterministic: bool = Field(
+        default=False,
+        description="The same weights from the same recipe, bit for bit, on a GPU too: slower there.",
+    )
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
