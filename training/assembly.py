@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from napari_hogseg.data.class_balance import count_pixels, inverse_frequency, median_frequency, repeat_factors
 from napari_hogseg.data.layouts import DataSet, Sample, open_dataset
 from napari_hogseg.data.splits import Split, split_samples, thin_split
-from napari_hogseg.data.torch_data import FrameDataset, StepSampler, Stream
+from napari_hogseg.data.torch_data import FrameDataset, Source, StepSampler, Stream
 from napari_hogseg.inference.predictor import choose_device
 from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
@@ -106,17 +106,7 @@ def assemble(
     device = choose_device(config.train.device)
     torch.manual_seed(config.train.seed)
     network = to_device(network_of(spec) if resume else initial_network(spec, warn), device)
-<<<<<<< HEAD
-    frames = FrameDataset(
-        training_sources(config, opened.dataset, split, warn),
-        config.augment,
-        None,
-        short_px=config.model.input_short_px,
-        seed=config.train.seed,
-    )
-=======
-    frames = _frames(config, Source(opened.dataset, split.train))
->>>>>>> track
+    frames = _frames(config, training_sources(config, opened.dataset, split, warn))
     target = _target(config, frames, checkpoint)
     frames.label = None if target is None else target.label
     train = config.train
@@ -152,9 +142,9 @@ def assemble(
     return task
 
 
-def _frames(config: RunConfig, source: Source) -> FrameDataset:
+def _frames(config: RunConfig, sources: Sequence[Source]) -> FrameDataset:
     return FrameDataset(
-        [source],
+        sources,
         config.augment,
         None,
         short_px=config.model.input_short_px,
