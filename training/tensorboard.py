@@ -6,6 +6,7 @@ any time. Nothing here is part of training, and TensorBoard is imported only whe
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -223,7 +224,12 @@ class RunExport:
         self._write_recipe(self._writer)
         self._write(without_repeats(with_steps(self._read(0))))
         for path in old:  # last: a reader finds the points in one file or in both, never in none
-            path.unlink(missing_ok=True)
+            # Emptied before it is deleted, a rewrite later: TensorBoard's loader in Python would go on asking
+            # for the file it reads, were that gone.
+            if path.stat().st_size:
+                os.truncate(path, 0)
+            else:
+                path.unlink()
 
     def _own_files(self) -> list[Path]:
         found = sorted(self.folder.glob(EVENT_FILES))

@@ -68,7 +68,8 @@ def read_back(folder: Path) -> EventAccumulator:
 
     # Unpurged: it must hold without a reader that forgives repeated steps.
     files = list(folder.iterdir())
-    assert len(files) == 1, files
+    assert len(files) <= 2, files  # an emptied one is kept for those who still have it open
+    assert len([path for path in files if path.stat().st_size]) == 1, files
     return EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
 
 
@@ -119,7 +120,7 @@ def test_tensorboard_reads_every_number_of_a_real_run_once(config: RunConfig, tm
     events = train(config, run)
     write_config(run, config)
     add_events(run, [started(0), *events])
-    for _ in range(2):  # again: the same points, not twice as many
+    for _ in range(4):  # again: the same points, not twice as many
         assert write_runs([run], out) == 1
         assert points(out / "run") == by_the_lines(run)
     assert said(out / "run")[0] == "step 0: train on cpu from step 0: 4 frames, 2 watched, 10 parameters"
