@@ -111,6 +111,8 @@ class Survey:
         `MEASURES` by name, NaN where there is nothing. Filled while the survey goes on; do not write.
     states : (T,) uint8 ndarray
         UNKNOWN, KEPT, STALE, DONE or UNREADABLE.
+    num_measured : int
+        Frames measured since it began; looking at the mask of a kept record measures nothing.
     disk_error : OSError or None
         Why records cannot be kept; the survey goes on in memory.
     """
@@ -128,6 +130,7 @@ class Survey:
         self.curves = {name: np.full(num_frames, np.nan, np.float32) for name in MEASURES}
         self.states = np.zeros(num_frames, np.uint8)
         self.has_truth = np.zeros(num_frames, np.bool_)
+        self.num_measured = 0
         self.disk_error: OSError | None = None
         self._records: dict[int, SurveyRecord] = {}
         self._lock = threading.Lock()
@@ -206,6 +209,7 @@ class Survey:
             _LOG.info("survey: %s", error)
             self.states[frame_index] = UNREADABLE
             return frame_index
+        self.num_measured += 1
         self._keep(record, DONE)
         self._write(record)
         return frame_index

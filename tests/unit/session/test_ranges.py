@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def test_ranges_hold_the_frames_that_were_marked_and_stay_apart(ends):
         marked |= set(range(min(one, other), max(one, other) + 1))
     assert {i for i in range(41) if any(i in each for each in ranges)} == marked
     assert sum(map(len, ranges)) == len(marked)
-    assert all(a.last + 1 < b.first for a, b in zip(ranges, ranges[1:], strict=False))
+    assert all(a.last + 1 < b.first for a, b in pairwise(ranges))
 
 
 def test_round_trip_and_removal(tmp_path):
