@@ -82,6 +82,7 @@ class SurveyWorker(QObject):
         self._after: threading.Thread | None = None if after is None else after.thread
         self._wake = threading.Condition()
         self._paused = self._held = self._closed = self._idle = False
+        self._num_touches = 0
         self._untold = False  # kept records are looked at by the thousand: told of all together
         self._not_before_s = 0.0
         self.thread: threading.Thread = threading.Thread(target=self._run, name="hogseg survey", daemon=True)
@@ -116,7 +117,10 @@ class SurveyWorker(QObject):
     def touch(self, frames: Iterable[int]) -> None:
         """Look at the masks of these frames again."""
         self.survey.touch(frames)
-        self._set(idle=False)
+        with self._wake:
+            self._num_touches += 1
+            self._idle = False
+            self._wake.notify_all()
 
     def close(self, timeout_s: float = CLOSE_S) -> bool:
         """End the thread; False if it did not end in time (it is a daemon: it holds up no exit).
@@ -174,18 +178,16 @@ class SurveyWorker(QObject):
         """One step, told of; then a rest."""
         survey = self.survey
         begin_s, num_before = time.monotonic(), survey.num_measured
-        with self._wake:
-            self._idle = True  # unless a touch says otherwise meanwhile
+        num_touches = self._num_touches
         frame_index = survey.step(self.playhead)
         measured = survey.num_measured > num_before
         if self._untold and (measured or frame_index is None):
             self._tell(None)
         self._untold = not measured and frame_index is not None
         if frame_index is None:
-            return
-        with self._wake:
-            self._idle = False
-        if measured:
+            with self._wake:  # unless somebody touched a frame meanwhile
+                self._idle = self._num_touches == num_touches
+        if measured and frame_index is not None:
             self._tell(survey.record(frame_index))
             self._rest((time.monotonic() - begin_s) * REST_SHARE)
 
