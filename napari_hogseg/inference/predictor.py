@@ -6,6 +6,7 @@ Legend: H, W native size; h, w size at the network's input; C classes.
 from __future__ import annotations
 
 import threading
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,17 @@ from torch.nn import functional
 
 from napari_hogseg.data.augment import resize_frame
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.runs.checkpoint import ModelSpec, load_network, resolve_model_folder
+from napari_hogseg.runs.checkpoint import ModelSpec, load_network, read_target, resolve_model_folder
+from napari_hogseg.runs.target_label import restore_label
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     from napari_hogseg.data.scheme import LabelScheme
     from napari_hogseg.features.hog import HogParams
+    from napari_hogseg.features.pseudo_labels import PseudoLabel
     from napari_hogseg.models.multitask import MultiTaskNetwork
 
 
@@ -66,16 +71,26 @@ class Predictor:
         For display.
     digest : str
         SHA-256 of the weights: part of every cache key.
+    target : mapping, optional
+        Fitted arrays of the pseudo-label.
     """
 
     def __init__(
-        self, network: MultiTaskNetwork, spec: ModelSpec, device: torch.device, *, name: str, digest: str
+        self,
+        network: MultiTaskNetwork,
+        spec: ModelSpec,
+        device: torch.device,
+        *,
+        name: str,
+        digest: str,
+        target: Mapping[str, npt.NDArray[np.float32]] | None = None,
     ) -> None:
         # Denormals of a barely trained network slow a CPU down tenfold.
         torch.set_flush_denormal(True)
         self._network = network.to(device).eval()
         self._lock = threading.Lock()
         self.spec, self.device, self.name, self.digest = spec, device, name, digest
+        self._target = dict(target or {})
 
     @classmethod
     def load(cls, path: Path | str, device: str = "auto") -> Predictor:
@@ -89,7 +104,12 @@ class Predictor:
         folder = resolve_model_folder(Path(path))
         spec, network, digest = load_network(folder)
         return cls(
-            network, spec, choose_device(device), name=_display_name(Path(path), folder), digest=digest
+            network,
+            spec,
+            choose_device(device),
+            name=_display_name(Path(path), folder),
+            digest=digest,
+            target=read_target(folder),
         )
 
     @property
@@ -101,6 +121,16 @@ class Predictor:
     def hog(self) -> HogParams:
         """The HOG its heads learned."""
         return self.spec.hog.params
+
+    @property
+    def network(self) -> MultiTaskNetwork:
+        """The network, in evaluation mode: to be run by another thread without waiting for a turn."""
+        return self._network
+
+    @cached_property
+    def label(self) -> PseudoLabel:
+        """What its heads were taught; InputError where the label cannot be made again."""
+        return restore_label(self.spec.target, self.spec.hog, self._target)
 
     def predict(self, frame_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Segment one frame.
