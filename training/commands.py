@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_hogseg.metrics.reports import ScoreReport
     from napari_hogseg.metrics.scoring_options import ScoringOptions
     from napari_hogseg.runs.config import FineTuneConfig, RunConfig
-    from napari_hogseg.runs.events import AnyEvent
+    from napari_hogseg.runs.events import AnyEvent, Finished
     from training.loop import Emit, Task
 
 
@@ -112,7 +112,18 @@ def _run(
     *,
     for_parent: bool,
 ) -> ExitCode:
-    """Listen, prepare, train; tell every outcome as an event and as an exit code."""
+    """Prepare and train, supervised."""
+
+    def work(emit: Emit) -> Finished:
+        task = prepare(lambda text: emit(Message(level="warning", text=text)))
+        emit(_started(command, task, stop))
+        return run_task(task, stop, emit)
+
+    return supervise(run, work, stop, for_parent=for_parent)
+
+
+def supervise(run: Path, work: Callable[[Emit], Finished], stop: StopFlag, *, for_parent: bool) -> ExitCode:
+    """Listen and work; tell every outcome as an event and as an exit code."""
     if for_parent:
         _yield_to_desktop()
         stop.listen_to_parent()
@@ -120,9 +131,7 @@ def _run(
     with ExitStack() as stack:
         emit = _open_events(run, stack, for_parent=for_parent)
         try:
-            task = prepare(lambda text: emit(Message(level="warning", text=text)))
-            emit(_started(command, task, stop))
-            end = run_task(task, stop, emit)
+            end = work(emit)
         except Exception as error:
             known = classify(error)
             if known is None:

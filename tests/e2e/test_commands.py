@@ -248,6 +248,10 @@ def test_options_are_frozen(hogseg: Hogseg) -> None:
             ),
             "--events-stdout",
         },
+        "adapt": {
+            *("--video", "--out", "--what", "--frames", "--steps", "--validate-every", "--patience"),
+            *("--learning-rate", "--batch-size", "--seed", "--num-threads", "--device", "--events-stdout"),
+        },
         "evaluate": {"--data", "--split", "--without", "--layout", "--device", *SCORING_FLAGS},
         "experiment": {
             *("--data", "--out", "--recipe", "--seed", "--arm", "--set", "--protocol", "--jobs"),
