@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MARGIN = 0.02
 #: napari lays out its grid's cells some turns after it was told; before that it fits one view of the canvas.
 SETTLE_MS = 100
+#: Share of a cell that what is looked at leaves free on each side, and what is seen of it at least.
+BOX_MARGIN, MIN_SEEN_PX = 0.2, 64
 _SAME = 1e-3
 
 
@@ -44,6 +46,16 @@ class FittedView(QObject):
         """Fit soon if the view is as the last fit left it: cells have another size now."""
         if self._fitted is not None and self._untouched():
             self._timer.start()
+
+    def show_box(self, box: tuple[int, int, int, int]) -> None:
+        """Zoom all panels to a box: first row, first column, and the row and column after the last."""
+        self._timer.stop()  # a person went there: no fit may take it away
+        row0, col0, row1, col1 = box
+        seen = np.maximum((row1 - row0, col1 - col0), MIN_SEEN_PX * (1 - 2 * BOX_MARGIN))
+        cell = np.asarray(self._viewer.canvas.viewbox_size(self._viewer.layers))
+        camera = self._viewer.scene.camera
+        camera.center = ((row0 + row1 - 1) / 2, (col0 + col1 - 1) / 2)  # pixel centres are whole numbers
+        camera.zoom = float((1 - 2 * BOX_MARGIN) * (cell / seen).min())
 
     def close(self) -> None:
         """Let go of the viewer."""
