@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 RIGHT, WRONG = QColor(0, 114, 178), QColor(213, 94, 0)
 _STRONGEST = 0.8
-_CELL_PX = (44, 26)
+_CELL_PX = (30, 26)
 NO_PREDICTION = "nothing"
 
 
@@ -167,4 +167,5 @@ class ConfusionView(QTableView):
 def _percent(share: float, count: int) -> str:
     if math.isnan(share) or not count:
         return ""
-    return f"{share:.0%}" if share >= 0.095 else (f"{share:.1%}" if share >= 0.0005 else "<0.1%")
+    percent = 100 * share
+    return f"{percent:.0f}" if percent >= 9.5 else (f"{percent:.1f}" if percent >= 0.05 else "<.1")

@@ -47,15 +47,26 @@ class FittedView(QObject):
         if self._fitted is not None and self._untouched():
             self._timer.start()
 
-    def show_box(self, box: tuple[int, int, int, int]) -> None:
-        """Zoom all panels to a box: first row, first column, and the row and column after the last."""
+    def show_box(self, box: tuple[int, int, int, int], shape: tuple[int, int]) -> None:
+        """Zoom all panels to a box of a frame.
+
+        Parameters
+        ----------
+        box : (int, int, int, int)
+            First row, first column, and the row and column after the last.
+        shape : (int, int)
+            Rows and columns of the frame: at its rim the box is moved aside, not half of the cell left empty.
+        """
         self._timer.stop()  # a person went there: no fit may take it away
         row0, col0, row1, col1 = box
         seen = np.maximum((row1 - row0, col1 - col0), MIN_SEEN_PX * (1 - 2 * BOX_MARGIN))
         cell = np.asarray(self._viewer.canvas.viewbox_size(self._viewer.layers))
         camera = self._viewer.scene.camera
-        camera.center = ((row0 + row1 - 1) / 2, (col0 + col1 - 1) / 2)  # pixel centres are whole numbers
-        camera.zoom = float((1 - 2 * BOX_MARGIN) * (cell / seen).min())
+        zoom = float((1 - 2 * BOX_MARGIN) * (cell / seen).min())
+        free = np.minimum(cell / zoom, shape) / 2
+        center = np.clip(((row0 + row1) / 2, (col0 + col1) / 2), free, shape - free)
+        camera.center = tuple((center - 0.5).tolist())  # pixel centres are whole numbers
+        camera.zoom = zoom
 
     def close(self) -> None:
         """Let go of the viewer."""

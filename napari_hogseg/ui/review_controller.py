@@ -275,7 +275,7 @@ class ReviewController(QObject):
             return
         self.viewer.dims.set_current_step(0, frame_index)
         if box is not None:
-            self.view.show_box(box)
+            self.view.show_box(box, self.session.store.shape[1:])
         if class_id is not None and class_id < self.session.clip.scheme.num_classes:
             self.select_class(class_id)
 

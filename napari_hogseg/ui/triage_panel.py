@@ -23,6 +23,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_hogseg.ui.contour_scan import ContourScan
+from napari_hogseg.ui.section import ElidedLabel
 from napari_hogseg.ui.triage_queue import BlobQueue, State
 from napari_hogseg.ui.triage_records import FrameRecord, TriageSource, frame_columns
 from napari_hogseg.ui.triage_tabs import ConfusionTab, ContoursTab, ErrorsTab, FramesTab
@@ -69,6 +71,7 @@ class TriagePanel(QWidget):
         self._contours: dict[int, ContourReport] = {}
         self._pair: tuple[int, int] | None = None
         self._current: tuple[int, ErrorBlob] | None = None
+        self.scan = ContourScan(self)
         self._make_widgets()
         self._lay_out()
         self._refresh_later = QTimer(self, singleShot=True, interval=REFRESH_MS)
@@ -120,6 +123,7 @@ class TriagePanel(QWidget):
         records = [self._records[frame_index] for frame_index in sorted(self._records)]
         columns = frame_columns(records, self._reviewed)
         columns["pixels"] = _pixels(records, self._pair)
+        columns["doubt"] = _doubts(records, self._contours)
         self.frames.set_columns(columns)
         self.errors.set_columns(self.queue.columns())
         self.confusion.set_matrix(_total([record.confusion for record in records]))
@@ -181,6 +185,18 @@ class TriagePanel(QWidget):
         """Show a stretch of contour, zoomed, with the brush of the class it was drawn round."""
         self.controller.go_to(frame_index, contour.bbox, contour.class_id)
 
+    def check_masks(self) -> None:
+        """Begin to check the contours of all masks in the background, or stop doing so."""
+        session = self.controller.session
+        if self.scan.running:
+            self.scan.stop()
+        elif session is None:
+            self.contours.show_run("No clip is open.", running=False)
+        else:
+            self.set_contours({})
+            self.contours.show_run("Checking ...", running=True)
+            self.scan.start(session.clip.source, session.store)
+
     def choose_pair(self, true_class: int, predicted_class: int) -> None:
         """List only the frames and errors of a cell of the confusion matrix."""
         num_classes = len(self._names())
@@ -197,15 +213,14 @@ class TriagePanel(QWidget):
         self.previous_button, self.next_button = QPushButton("Previous"), QPushButton("Next worst")
         self.progress = QLabel()
         self.progress.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.pair_label = QLabel()
+        self.pair_label = ElidedLabel()
         self.pair_button = QToolButton(text="Show all")
         self.frames, self.errors = FramesTab(), ErrorsTab()
         self.confusion, self.contours = ConfusionTab(), ContoursTab()
         self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
         for title, tab, about in (
             ("Frames", self.frames, "All frames, the worst first"),
-            ("Errors", self.errors, "All errors, the deepest first"),
+            ("Errors", self.errors, "All errors, the worst first"),
             ("Confusion", self.confusion, "Which classes are taken for which"),
             ("Labels", self.contours, "Where the masks themselves are doubtful"),
         ):
@@ -241,8 +256,12 @@ class TriagePanel(QWidget):
         self.errors.filtered.connect(self._on_filtered)
         self.confusion.view.chosen.connect(self.choose_pair)
         self.contours.chosen.connect(self.go_to_contour)
+        self.contours.toggled.connect(self.check_masks)
+        self.scan.checked.connect(self.update_contours)
+        self.scan.progressed.connect(self._on_scanned)
+        self.scan.ended.connect(self._on_scan_ended)
         self.controller.clip_changed.connect(self._on_clip)
-        self.controller.closing.connect(self.close_keys)
+        self.controller.closing.connect(self._on_closing)
 
     def _bind_keys(self) -> None:
         """One key each, with the focus on the canvas (napari's business) or in here (Qt's)."""
@@ -253,10 +272,18 @@ class TriagePanel(QWidget):
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(action)
 
-    def close_keys(self) -> None:
-        """Give the keys back to napari."""
+    def _on_closing(self) -> None:
+        """Give the keys back to napari and end the thread."""
         for key in (NEXT_KEY, PREVIOUS_KEY):
             self.controller.viewer.bind_key(key, None)
+        self.scan.close()
+
+    def _on_scanned(self, done: int, total: int) -> None:
+        self.contours.show_run(f"{done} of {total} frames", running=True)
+
+    def _on_scan_ended(self, reason: str) -> None:
+        self.contours.show_run(reason or f"{len(self._contours)} masks checked", running=False)
+        self.refresh()
 
     def _on_source(self, record: FrameRecord | None) -> None:
         if self._source is None:
@@ -274,7 +301,9 @@ class TriagePanel(QWidget):
             for tab in (self.errors, self.confusion, self.contours):
                 tab.set_classes(scheme.classes, scheme.colors)
         self._reviewed.clear()
+        self.scan.stop()
         self._contours.clear()
+        self.contours.show_run("", running=False)
         self.set_records([] if self._source is None else self._source.records())
 
     def _on_filtered(self) -> None:
@@ -322,7 +351,9 @@ class TriagePanel(QWidget):
             names = [*self._names()]
             true, predicted = (names[c] if c < len(names) else "nothing" for c in pair)
             same = pair[0] == pair[1]
-            self.pair_label.setText(f"Only {true}" if same else f"Only {true} predicted as {predicted}")
+            self.pair_label.set_text(
+                f"Only {true}" if same else f"Only {true} \N{RIGHTWARDS ARROW} {predicted}"
+            )
 
     def _show_all(self) -> None:
         self._set_pair(None)
@@ -362,6 +393,12 @@ def _pixels(records: list[FrameRecord], pair: tuple[int, int] | None) -> NDArray
         ],
         np.float64,
     )
+
+
+def _doubts(records: list[FrameRecord], reports: Mapping[int, ContourReport]) -> NDArray[np.float64]:
+    """Mean disagreement of each frame's contours; NaN where they were not checked."""
+    found = [reports.get(record.frame_index) for record in records]
+    return np.array([np.nan if report is None else report.score for report in found], np.float64)
 
 
 def _total(matrices: list[NDArray[np.int64] | None]) -> NDArray[np.int64] | None:

@@ -5,6 +5,7 @@ Owns the state of each blob and its identity while frames are measured anew. Kno
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 KINDS = (FALSE_NEGATIVE, FALSE_POSITIVE)
 
 _FIELDS = (
-    "frame", "kind", "type", "true", "predicted", "area", "depth", "gradient", "state", "number",
+    "frame", "worst", "kind", "type", "true", "predicted", "area", "depth", "gradient", "state", "number",
 )  # fmt: skip
 _STATE = _FIELDS.index("state")
 
@@ -149,6 +150,14 @@ class BlobQueue:
         return self._table
 
 
+def severity_px(blob: ErrorBlob) -> float:
+    """How bad an error is: its depth, but at most the radius of a disk of its area.
+
+    Depth alone would put a fragment in the middle of a large error of other classes before the error itself.
+    """
+    return min(blob.depth_px, math.sqrt(blob.area_px / math.pi))
+
+
 def _after(rows: NDArray[np.intp], current: int | None) -> int:
     """Place behind the current row; 0 where it is not among them."""
     places = np.flatnonzero(rows == (-1 if current is None else current))
@@ -159,6 +168,7 @@ def _values(frame_index: int, blobs: Sequence[ErrorBlob]) -> NDArray[np.float64]
     rows = [
         (
             frame_index,
+            severity_px(blob),
             KINDS.index(blob.kind),
             TYPES.index(blob.type),
             blob.true_class,

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 DIM = QColor(136, 136, 136)
 ROW_HEIGHT_PX = 22
 _SAMPLE_ROWS = 50
-_PADDING_PX = 16
+_PADDING_PX = 14
+_ICON_PX = 20
+#: Names are cut there: a table beside the canvas is narrow.
+_MAX_NAME_PX = 92
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,9 +241,10 @@ class TableView(QTableView):
                 str(self.table.data(self.table.index(place, position)))
                 for place in range(min(self.table.rowCount(), _SAMPLE_ROWS))
             ]
-            widest = max([metrics.horizontalAdvance(text) for text in texts], default=0)
-            title = metrics.horizontalAdvance(column.title) + _PADDING_PX  # the sort indicator's room
-            header.resizeSection(position, max(widest + 20 * (column.icon is not None), title) + _PADDING_PX)
+            widest = max([metrics.horizontalAdvance(text) for text in (column.title, *texts)])
+            if column.icon is not None:
+                widest = min(widest + _ICON_PX, _MAX_NAME_PX)
+            header.resizeSection(position, widest + _PADDING_PX)
 
     def sort_by(self, key: str) -> None:
         """Sort by a column, worst first."""

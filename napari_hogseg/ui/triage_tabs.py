@@ -5,7 +5,7 @@ Owns what the columns mean and what the filters let through. Where a row leads t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QPushButton,
     QSizePolicy,
     QSpinBox,
     QStackedWidget,
@@ -23,13 +24,13 @@ from qtpy.QtWidgets import (
 
 from napari_hogseg.metrics.error_blobs import TYPES
 from napari_hogseg.ui.confusion_view import ConfusionView
-from napari_hogseg.ui.section import wrapped_label
+from napari_hogseg.ui.section import ElidedLabel, wrapped_label
 from napari_hogseg.ui.triage_queue import KINDS, State
 from napari_hogseg.ui.triage_tables import ArrayTable, Column, TableView
 from napari_hogseg.ui.view_section import swatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from qtpy.QtGui import QIcon
@@ -46,7 +47,12 @@ NO_ERRORS = (
     "No errors yet. They are found on frames that have a mask, once a model has predicted them in the survey."
 )
 NO_CONFUSION = "No frame with a mask has been compared with a prediction yet."
-NO_CONTOURS = "No doubtful contour: no mask has been checked yet, or all run along edges of their frames."
+UNCHECKED = (
+    "Masks have not been checked. The check compares their contours with the edges of the frames; what it "
+    "finds is a question to you, not a verdict."
+)
+NO_CONTOURS = "No doubtful contour: all run along edges of their frames."
+CHECK, STOP = "Check masks", "Stop"
 ALL_HIDDEN = "Nothing here passes the filters above."
 ANY = "any"
 _SHORT_KINDS = ("FN", "FP")
@@ -60,8 +66,20 @@ def _score(value: float) -> str:
     return f"{value:.3f}"
 
 
+def _tenths(value: float) -> str:
+    return f"{value:.1f}"
+
+
 def _tick(value: float) -> str:
     return "\N{CHECK MARK}" if value else ""
+
+
+class _Options(TypedDict, total=False):
+    """What several columns have in common."""
+
+    text: Callable[[float], str]
+    icon: Callable[[float], QIcon | None]
+    worst_first: bool
 
 
 class _Tab(QWidget):
@@ -131,20 +149,22 @@ class FramesTab(_Tab):
             "Share of frames that are at most as bad, 100 the worst. Frames with a mask rank by mIoU, those "
             "without by HOG residual and entropy, each among their like."
         )
-        low = {"text": _score, "worst_first": False}
+        about_doubt = "Mean disagreement of the mask's contours with the frame's edges: see Labels"
+        low: _Options = {"text": _score, "worst_first": False}
         return [
             Column(key="frame", title="Frame", about="Frame", text=_whole, worst_first=False),
             Column(key="pixels", title="Pixels", about="Pixels of the chosen pair of classes", text=_whole),
             Column(key="worst", title="Worst", about=about_worst, text=lambda v: f"{100 * v:.0f}"),
-            Column(key="miou", title="mIoU", about="Mean IoU over the classes in the frame", **low),  # type: ignore[arg-type]
-            Column(key="boundary_f", title="Bound. F", about="F score of the boundaries", **low),  # type: ignore[arg-type]
-            Column(key="hog_residual", title="HOG res.", about="HOG residual; needs no mask", text=_score),
+            Column(key="miou", title="mIoU", about="Mean IoU over the classes in the frame", **low),
+            Column(key="boundary_f", title="B. F", about="F score of the boundaries", **low),
+            Column(key="hog_residual", title="HOG", about="HOG residual; needs no mask", text=_score),
             Column(
                 key="entropy", title="Entropy", about="Entropy of the prediction; needs no mask", text=_score
             ),
             Column(
                 key="flicker", title="Flicker", about="Change from frame to frame beyond motion", text=_score
             ),
+            Column(key="doubt", title="Doubt", about=about_doubt, text=_score),
             Column(key="corrected", title="Corr.", about="Corrected by a person", text=_tick),
             Column(key="reviewed", title="Rev.", about="Reviewed: Space marks a frame", text=_tick),
         ]
@@ -206,7 +226,7 @@ class ErrorsTab(_Tab):
         self._columns: Columns = {}
         self._pair: tuple[int, int] | None = None
         self._fitted = False
-        self.table = ArrayTable(self._describe(), "depth", self)
+        self.table = ArrayTable(self._describe(), "worst", self)
         self.view = TableView(self.table, "Errors: Enter goes to one, Space marks it as done")
         self.pages.addWidget(self.view)
         self.kind = _combo("Missed (FN) or invented (FP)", [ANY, *KINDS])
@@ -245,45 +265,30 @@ class ErrorsTab(_Tab):
             "the frame shows no edge: the mask itself may be wrong."
         )
         about_type = "Displaced boundary, wrong extent of an object that was found, or a whole object"
+        about_worst = f"{about_depth}, but at most the radius of a disk of the same area"
+        about_kind = "FN: the true class is missed. FP: the predicted class is invented."
+        about_state = "Seen: you were there. Mended: you were there, and it is gone. Space changes it."
+        of_class: _Options = {"text": self.class_name, "icon": self.class_icon, "worst_first": False}
         return [
             Column(key="frame", title="Frame", about="Frame", text=_whole, worst_first=False),
-            Column(key="depth", title="Depth", about=about_depth, text=lambda v: f"{v:.1f}"),
-            Column(key="area", title="Area", about="Pixels", text=lambda v: f"{v:,.0f}"),
+            Column(key="worst", title="Worst", about=about_worst, text=_tenths),
+            Column(key="true", title="True", about="Class in the mask", **of_class),
+            Column(key="predicted", title="Predicted", about="Class in the prediction", **of_class),
             Column(
                 key="kind",
                 title="Kind",
-                about="FN: the true class is missed. FP: the predicted class is invented.",
+                about=about_kind,
                 text=lambda v: _SHORT_KINDS[int(v)],
                 worst_first=False,
             ),
             Column(key="type", title="Type", about=about_type, text=lambda v: TYPES[int(v)]),
-            Column(
-                key="true",
-                title="True",
-                about="Class in the mask",
-                text=self.class_name,
-                icon=self.class_icon,
-                worst_first=False,
-            ),
-            Column(
-                key="predicted",
-                title="Predicted",
-                about="Class in the prediction",
-                text=self.class_name,
-                icon=self.class_icon,
-                worst_first=False,
-            ),
-            Column(
-                key="gradient",
-                title="Gradient",
-                about=about_gradient,
-                text=lambda v: f"{v:.1f}",
-                worst_first=False,
-            ),
+            Column(key="area", title="Area", about="Pixels", text=lambda v: f"{v:,.0f}"),
+            Column(key="depth", title="Depth", about=about_depth, text=_tenths),
+            Column(key="gradient", title="Gradient", about=about_gradient, text=_tenths, worst_first=False),
             Column(
                 key="state",
                 title="State",
-                about="Seen: you were there. Mended: you were there, and it is gone. Space changes it.",
+                about=about_state,
                 text=lambda v: State(int(v)).name.lower(),
                 worst_first=False,
             ),
@@ -350,7 +355,7 @@ class ConfusionTab(_Tab):
         column = QVBoxLayout(filled)
         column.setContentsMargins(0, 0, 0, 0)
         hint = wrapped_label(
-            "Rows: true class; columns: predicted class. Each row adds up to 100 %. "
+            "Percent of each true class (row) by what was predicted (column). "
             "Choose a cell to list its frames and errors."
         )
         column.addWidget(hint)
@@ -376,13 +381,24 @@ class ContoursTab(_Tab):
     ----------
     chosen : Signal(object, int)
         A DoubtfulContour and its frame.
+    toggled : Signal()
+        The check is to begin, or to stop.
     """
 
     chosen = Signal(object, int)
+    toggled = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self._contours: list[tuple[int, DoubtfulContour]] = []
+        self._num_checked = 0
+        self.button, self.note = QPushButton(CHECK), ElidedLabel()
+        self.button.setToolTip("Compare the contours of all masks with the gradients of their frames")
+        self.button.clicked.connect(lambda: self.toggled.emit())
+        row = QHBoxLayout()
+        row.addWidget(self.button)
+        row.addWidget(self.note, 1)
+        self.column.insertLayout(0, row)
         self._fitted = False
         self.table = ArrayTable(self._describe(), "weight", self)
         self.view = TableView(self.table, "Doubtful contours: Enter goes to one")
@@ -395,7 +411,7 @@ class ContoursTab(_Tab):
             "Distance to the edge beside it, in pixels; '-': no parallel edge, the contour is turned"
         )
         about_angle = "Angle between the contour and the dominant HOG orientation nearby, in degrees"
-        of_class = {"text": self.class_name, "icon": self.class_icon, "worst_first": False}
+        of_class: _Options = {"text": self.class_name, "icon": self.class_icon, "worst_first": False}
         return [
             Column(key="frame", title="Frame", about="Frame", text=_whole, worst_first=False),
             Column(key="weight", title="Doubt", about="Length times disagreement, in pixels", text=_whole),
@@ -408,14 +424,15 @@ class ContoursTab(_Tab):
             ),
             Column(key="offset", title="Offset", about=about_offset, text=lambda v: f"{v:+.0f}"),
             Column(key="angle", title="Angle", about=about_angle, text=_whole),
-            Column(key="class", title="Class", about="Class that the contour belongs to", **of_class),  # type: ignore[arg-type]
-            Column(key="other", title="Beside", about="Class on its other side", **of_class),  # type: ignore[arg-type]
+            Column(key="class", title="Class", about="Class that the contour belongs to", **of_class),
+            Column(key="other", title="Beside", about="Class on its other side", **of_class),
             Column(key="on", title="On", about="Gradient on the contour", text=lambda v: f"{v:.1f}"),
             Column(key="off", title="Off", about="Gradient of the edge beside it", text=lambda v: f"{v:.1f}"),
         ]
 
     def set_reports(self, reports: Mapping[int, ContourReport]) -> None:
         """List the contours of these frames."""
+        self._num_checked = len(reports)
         self._contours = [
             (frame_index, segment)
             for frame_index in sorted(reports)
@@ -444,10 +461,17 @@ class ContoursTab(_Tab):
         num = len(self._contours)
         empty = {column.key: np.zeros(0) for column in self.table.columns}
         self.table.set_values(columns or empty, np.ones(num, np.bool_))
-        self.show_page(self.view, num_all=0, num_shown=num, empty=NO_CONTOURS)
+        self.show_page(
+            self.view, num_all=0, num_shown=num, empty=NO_CONTOURS if self._num_checked else UNCHECKED
+        )
         if num and not self._fitted:
             self._fitted = True
             self.view.fit_columns()
+
+    def show_run(self, note: str, *, running: bool) -> None:
+        """Say how far the check is."""
+        self.button.setText(STOP if running else CHECK)
+        self.note.set_text(note)
 
     def _on_chosen(self, row: int) -> None:
         frame_index, contour = self._contours[row]

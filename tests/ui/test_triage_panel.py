@@ -151,8 +151,8 @@ def test_frames_without_a_mask_rank_by_residual_and_entropy() -> None:
 
 def test_n_goes_to_the_deepest_error_zoomed_with_the_brush_of_its_class(triage) -> None:
     panel = triage.panel
-    depths = [float(text) for text in column_texts(panel.errors.view, "depth")]
-    assert depths == sorted(depths, reverse=True)
+    worst = [float(text) for text in column_texts(panel.errors.view, "worst")]
+    assert worst == sorted(worst, reverse=True)
     canvas = canvas_of(triage)
     canvas.setFocus()
     QTest.keyClick(canvas, Qt.Key.Key_N)  # napari's binding
@@ -161,7 +161,7 @@ def test_n_goes_to_the_deepest_error_zoomed_with_the_brush_of_its_class(triage) 
     assert triage.controller.selected_class == blob.true_class == 0
     layer = triage.layer("Ground truth")
     assert str(layer.mode) == "paint"
-    assert triage.viewer.layers.selection.active is layer
+    assert triage.viewer.layers.selection.active == layer
     camera = triage.viewer.scene.camera
     row0, col0, row1, col1 = blob.bbox
     np.testing.assert_allclose(camera.center[-2:], [(row0 + row1 - 1) / 2, (col0 + col1 - 1) / 2])
@@ -258,7 +258,7 @@ def test_a_cell_of_the_confusion_matrix_lists_its_frames_and_errors(triage) -> N
     assert column_texts(panel.errors.view, "frame") == ["2"]
     assert column_texts(panel.frames.view, "frame") == ["2"]
     assert column_texts(panel.frames.view, "pixels") == ["60"]
-    assert panel.pair_label.text() == "Only iris predicted as tool"
+    assert panel.pair_label.whole_text == "Only iris predicted as tool"
     panel.pair_button.click()
     assert len(column_texts(panel.frames.view, "frame")) == NUM_FRAMES
     assert not panel.pair_label.isVisible()
@@ -272,7 +272,7 @@ def test_a_cell_is_chosen_by_keyboard(triage) -> None:
     view.setCurrentIndex(view.table.index(0, 0))
     QTest.keyClick(view, Qt.Key.Key_Right)
     QTest.keyClick(view, Qt.Key.Key_Return)
-    assert panel.pair_label.text() == "Only pupil predicted as iris"
+    assert panel.pair_label.whole_text == "Only pupil predicted as iris"
     assert column_texts(panel.frames.view, "frame")[0] == "4"
 
 
