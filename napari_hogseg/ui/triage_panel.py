@@ -6,6 +6,7 @@ records (`triage_records`); the state of the errors is `triage_queue`'s, the tab
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,14 +27,13 @@ from qtpy.QtWidgets import (
 from napari_hogseg.ui.contour_scan import ContourScan
 from napari_hogseg.ui.section import ElidedLabel
 from napari_hogseg.ui.triage_queue import BlobQueue, State
-from napari_hogseg.ui.triage_records import FrameRecord, TriageSource, frame_columns
+from napari_hogseg.ui.triage_records import FrameRecord, FrameTable, TriageSource
 from napari_hogseg.ui.triage_tabs import ConfusionTab, ContoursTab, ErrorsTab, FramesTab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from napari.viewer import Viewer
-    from numpy.typing import NDArray
 
     from napari_hogseg.metrics.error_blobs import ErrorBlob
     from napari_hogseg.metrics.sloppy_labels import ContourReport, DoubtfulContour
@@ -66,7 +66,7 @@ class TriagePanel(QWidget):
         self.controller = controller
         self.queue = BlobQueue()
         self._source: TriageSource | None = None
-        self._records: dict[int, FrameRecord] = {}
+        self._measured = FrameTable()
         self._reviewed: set[int] = set()
         self._contours: dict[int, ContourReport] = {}
         self._pair: tuple[int, int] | None = None
@@ -93,15 +93,16 @@ class TriagePanel(QWidget):
 
     def set_records(self, records: Iterable[FrameRecord]) -> None:
         """Show these records and no others: another clip, or another model."""
-        self._records = {record.frame_index: record for record in records}
-        self.queue.set_records(self._records.values())
+        records = list(records)
+        self._measured.set_records(records)
+        self.queue.set_records(records)
         self._current = None
         self._set_pair(None)
         self.refresh()
 
     def update_record(self, record: FrameRecord) -> None:
         """Take a new or newer record of one frame; the tables follow within `REFRESH_MS`."""
-        self._records[record.frame_index] = record
+        self._measured.update(record)
         self.queue.update(record)
         if not self._refresh_later.isActive():
             self._refresh_later.start()
@@ -120,16 +121,20 @@ class TriagePanel(QWidget):
     def refresh(self) -> None:
         """Fill the tables anew, at once; what is selected stays selected."""
         self._refresh_later.stop()
-        records = [self._records[frame_index] for frame_index in sorted(self._records)]
-        columns = frame_columns(records, self._reviewed)
-        columns["pixels"] = _pixels(records, self._pair)
-        columns["doubt"] = _doubts(records, self._contours)
-        self.frames.set_columns(columns)
+        begin_s = time.perf_counter()
+        for frame_index in self._reviewed:
+            self._measured.set_value("reviewed", frame_index, 1.0)
+        for frame_index, report in self._contours.items():
+            self._measured.set_value("doubt", frame_index, report.score)
+        self.frames.set_columns(self._measured.columns(self._pair))
         self.errors.set_columns(self.queue.columns())
-        self.confusion.set_matrix(_total([record.confusion for record in records]))
+        self.confusion.set_matrix(self._measured.confusion)
         self.contours.set_reports(self._contours)
         self._show_current()
         self._show_progress()
+        # A survey may take a twentieth of the time of whoever paints meanwhile.
+        spent_ms = 1000 * (time.perf_counter() - begin_s)
+        self._refresh_later.setInterval(max(REFRESH_MS, round(20 * spent_ms)))
 
     def state(self) -> dict[str, Any]:
         """Give what a person has marked, as plain lists and numbers, to be kept with the session."""
@@ -142,6 +147,8 @@ class TriagePanel(QWidget):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Mark again what `state` said; errors that are not there any more are passed over."""
+        for frame_index in self._reviewed:
+            self._measured.set_value("reviewed", frame_index, 0.0)
         self._reviewed = {int(frame_index) for frame_index in state.get("reviewed", ())}
         done = {tuple(entry) for entry in state.get("done", ())}
         for row in range(len(self.queue)) if done else ():
@@ -301,6 +308,7 @@ class TriagePanel(QWidget):
             for tab in (self.errors, self.confusion, self.contours):
                 tab.set_classes(scheme.classes, scheme.colors)
         self._reviewed.clear()
+        self._current = None
         self.scan.stop()
         self._contours.clear()
         self.contours.show_run("", running=False)
@@ -313,6 +321,7 @@ class TriagePanel(QWidget):
     def _toggle_reviewed(self, row: int) -> None:
         frame_index = int(self.frames.columns["frame"][row])
         self._reviewed ^= {frame_index}
+        self._measured.set_value("reviewed", frame_index, float(frame_index in self._reviewed))
         self.frames.set_reviewed(row, reviewed=frame_index in self._reviewed)
         self.state_changed.emit()
 
@@ -378,35 +387,3 @@ def _named(action: Callable[[], None]) -> Callable[[Viewer], None]:
 
 def _identity(blob: ErrorBlob) -> tuple[int, ...]:
     return (blob.true_class, blob.predicted_class, blob.area_px, *blob.bbox)
-
-
-def _pixels(records: list[FrameRecord], pair: tuple[int, int] | None) -> NDArray[np.float64]:
-    """Pixels of a pair of classes in each frame; NaN without a pair."""
-    if pair is None:
-        return np.full(len(records), np.nan)
-    counts = [record.confusion for record in records]
-    column = [min(pair[1], matrix.shape[1] - 1) if matrix is not None else 0 for matrix in counts]
-    return np.array(
-        [
-            np.nan if matrix is None else matrix[pair[0], at]
-            for matrix, at in zip(counts, column, strict=True)
-        ],
-        np.float64,
-    )
-
-
-def _doubts(records: list[FrameRecord], reports: Mapping[int, ContourReport]) -> NDArray[np.float64]:
-    """Mean disagreement of each frame's contours; NaN where they were not checked."""
-    found = [reports.get(record.frame_index) for record in records]
-    return np.array([np.nan if report is None else report.score for report in found], np.float64)
-
-
-def _total(matrices: list[NDArray[np.int64] | None]) -> NDArray[np.int64] | None:
-    """Sum of all frames' counts; None where no frame has any."""
-    known = [matrix for matrix in matrices if matrix is not None]
-    if not known:
-        return None
-    total = np.zeros_like(known[0])
-    for matrix in known:
-        total += matrix
-    return total

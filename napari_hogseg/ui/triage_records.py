@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from napari_hogseg.metrics.error_blobs import ErrorBlob
 
 
+_MEASURED = (
+    "frame_index", "has_truth", "corrected", "miou", "boundary_f", "hog_residual", "entropy", "flicker",
+)  # fmt: skip
+_COLUMNS = ("frame", *_MEASURED[1:], "reviewed", "doubt")
+
+
 class FrameRecord(Protocol):
     """One frame, measured. A number that does not exist is None or NaN.
 
@@ -100,23 +106,84 @@ class InMemoryRecords(QObject):
         self.changed.emit(None)
 
 
-def frame_columns(records: Sequence[FrameRecord], reviewed: set[int]) -> dict[str, NDArray[np.float64]]:
-    """Turn records into columns of numbers, one row a frame; NaN where there is none."""
-    numbers = ("miou", "boundary_f", "hog_residual", "entropy", "flicker")
-    rows = [
-        (
-            record.frame_index,
-            record.has_truth,
-            record.corrected,
-            record.frame_index in reviewed,
-            *(math.nan if (value := getattr(record, name)) is None else value for name in numbers),
-        )
-        for record in records
-    ]
-    table = np.array(rows, np.float64).reshape(len(rows), 4 + len(numbers))
-    columns = dict(zip(("frame", "has_truth", "corrected", "reviewed", *numbers), table.T, strict=True))
-    columns["worst"] = badness(columns)
-    return columns
+class FrameTable:
+    """The records of all frames as columns of numbers, changed row by row.
+
+    At 90 000 frames (an hour of video) to build the columns anew takes a tenth of a second, too long to do
+    while a survey tells of one frame after the other.
+    """
+
+    def __init__(self) -> None:
+        self._records: dict[int, FrameRecord] = {}
+        self._rows: dict[int, int] = {}
+        self._values = np.zeros((0, len(_COLUMNS)))
+        self._confusion: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def set_records(self, records: Iterable[FrameRecord]) -> None:
+        """Begin anew."""
+        self._records, self._rows, self._confusion = {}, {}, None
+        self._values = np.zeros((0, len(_COLUMNS)))
+        for record in records:
+            self.update(record)
+
+    def update(self, record: FrameRecord) -> None:
+        """Take a new or newer record of a frame."""
+        row = self._rows.setdefault(record.frame_index, len(self._rows))
+        if row >= len(self._values):
+            room = np.full((max(len(self._values), 64), len(_COLUMNS)), np.nan)
+            self._values = np.concatenate([self._values, room])
+        values = self._values[row]
+        values[: len(_MEASURED)] = [_number(getattr(record, name)) for name in _MEASURED]
+        old = self._records.get(record.frame_index)
+        if old is None:
+            values[_COLUMNS.index("reviewed")] = 0.0
+        self._records[record.frame_index] = record
+        self._count(None if old is None else old.confusion, sign=-1)
+        self._count(record.confusion, sign=1)
+
+    def set_value(self, key: str, frame_index: int, value: float) -> None:
+        """Set what is not measured, `reviewed` or `doubt`, for a frame that has a record."""
+        row = self._rows.get(frame_index)
+        if row is not None:
+            self._values[row, _COLUMNS.index(key)] = value
+
+    def columns(self, pair: tuple[int, int] | None = None) -> dict[str, NDArray[np.float64]]:
+        """Give the columns, each (N,), NaN where there is no number.
+
+        Parameters
+        ----------
+        pair : (int, int), optional
+            The true and the predicted class whose pixels the column `pixels` counts.
+        """
+        columns = dict(zip(_COLUMNS, self._values[: len(self._rows)].T, strict=True))
+        columns["worst"] = badness(columns)
+        columns["pixels"] = self._pixels(pair)
+        return columns
+
+    @property
+    def confusion(self) -> NDArray[np.int64] | None:
+        """Counts of all frames; None where no frame has any."""
+        return self._confusion
+
+    def _pixels(self, pair: tuple[int, int] | None) -> NDArray[np.float64]:
+        pixels = np.full(len(self._rows), np.nan)
+        for frame_index, row in self._rows.items() if pair is not None else ():
+            matrix = self._records[frame_index].confusion
+            if matrix is not None and pair is not None:
+                pixels[row] = matrix[pair[0], min(pair[1], matrix.shape[1] - 1)]
+        return pixels
+
+    def _count(self, matrix: NDArray[np.int64] | None, sign: int) -> None:
+        if matrix is not None:
+            total = np.zeros_like(matrix) if self._confusion is None else self._confusion
+            self._confusion = total + sign * matrix
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def badness(columns: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:

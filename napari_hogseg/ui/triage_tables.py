@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
-from qtpy.QtGui import QColor, QKeySequence
+from qtpy.QtCore import QAbstractTableModel, QEvent, QModelIndex, Qt, Signal
+from qtpy.QtGui import QColor, QKeySequence, QPalette
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QIcon, QKeyEvent
     from qtpy.QtWidgets import QWidget
 
-#: Seen on the dark theme as on the light one.
-DIM = QColor(136, 136, 136)
+#: How much of the text's colour is left in a row that is done with.
+DIM_ALPHA = 130
 ROW_HEIGHT_PX = 22
 _SAMPLE_ROWS = 50
 _PADDING_PX = 14
+_ARROW_PX = 10
 _ICON_PX = 20
 #: Names are cut there: a table beside the canvas is narrow.
 _MAX_NAME_PX = 92
@@ -76,6 +77,8 @@ class ArrayTable(QAbstractTableModel):
         self.columns = tuple(columns)
         self._values: dict[str, NDArray[np.float64]] = {column.key: np.zeros(0) for column in columns}
         self._dim = np.zeros(0, np.bool_)
+        self.dim_color = QColor()
+        """Of the text of rows that are done with; the view knows the theme."""
         self._shown = np.zeros(0, np.intp)
         self.order = np.zeros(0, np.intp)
         """The rows in the order in which they are shown."""
@@ -168,7 +171,7 @@ class ArrayTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return f"{column.title}: {self.data(index)}\n{column.about}"
         if role == Qt.ItemDataRole.ForegroundRole and self._dim[row]:
-            return DIM
+            return self.dim_color
         if role == Qt.ItemDataRole.TextAlignmentRole and column.icon is None:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -232,6 +235,18 @@ class TableView(QTableView):
         header.setSortIndicator(table.position(table.sorted_by), order)
         self.setSortingEnabled(True)
         self.clicked.connect(self._on_chosen)
+        self._take_theme()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
+            self._take_theme()
+
+    def _take_theme(self) -> None:
+        color = QColor(self.palette().color(QPalette.ColorRole.Text))
+        color.setAlpha(DIM_ALPHA)
+        self.table.dim_color = color
 
     def fit_columns(self) -> None:
         """Give each column the width of its title and of its first rows."""
@@ -241,7 +256,8 @@ class TableView(QTableView):
                 str(self.table.data(self.table.index(place, position)))
                 for place in range(min(self.table.rowCount(), _SAMPLE_ROWS))
             ]
-            widest = max([metrics.horizontalAdvance(text) for text in (column.title, *texts)])
+            title = metrics.horizontalAdvance(column.title) + _ARROW_PX  # of the sorted column
+            widest = max([title, *map(metrics.horizontalAdvance, texts)])
             if column.icon is not None:
                 widest = min(widest + _ICON_PX, _MAX_NAME_PX)
             header.resizeSection(position, widest + _PADDING_PX)

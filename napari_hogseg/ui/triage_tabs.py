@@ -51,6 +51,7 @@ UNCHECKED = (
     "Masks have not been checked. The check compares their contours with the edges of the frames; what it "
     "finds is a question to you, not a verdict."
 )
+RUNNING = "No doubtful contour so far."
 NO_CONTOURS = "No doubtful contour: all run along edges of their frames."
 CHECK, STOP = "Check masks", "Stop"
 ALL_HIDDEN = "Nothing here passes the filters above."
@@ -391,7 +392,7 @@ class ContoursTab(_Tab):
     def __init__(self) -> None:
         super().__init__()
         self._contours: list[tuple[int, DoubtfulContour]] = []
-        self._num_checked = 0
+        self._num_checked, self._running = 0, False
         self.button, self.note = QPushButton(CHECK), ElidedLabel()
         self.button.setToolTip("Compare the contours of all masks with the gradients of their frames")
         self.button.clicked.connect(lambda: self.toggled.emit())
@@ -470,6 +471,7 @@ class ContoursTab(_Tab):
 
     def show_run(self, note: str, *, running: bool) -> None:
         """Say how far the check is."""
+        self._running = running
         self.button.setText(STOP if running else CHECK)
         self.note.set_text(note)
 
