@@ -69,6 +69,8 @@ class TriagePanel(QWidget):
         self._measured = FrameTable()
         self._reviewed: set[int] = set()
         self._contours: dict[int, ContourReport] = {}
+        # Records wait here until the tables are filled anew: a row on screen must mean what it says.
+        self._waiting: dict[int, FrameRecord] = {}
         self._pair: tuple[int, int] | None = None
         self._current: tuple[int, ErrorBlob] | None = None
         self.scan = ContourScan(self)
@@ -94,6 +96,8 @@ class TriagePanel(QWidget):
     def set_records(self, records: Iterable[FrameRecord]) -> None:
         """Show these records and no others: another clip, or another model."""
         records = list(records)
+        self._waiting.clear()
+        self.errors.set_columns({})  # its rows are the old queue's
         self._measured.set_records(records)
         self.queue.set_records(records)
         self._current = None
@@ -102,15 +106,14 @@ class TriagePanel(QWidget):
 
     def update_record(self, record: FrameRecord) -> None:
         """Take a new or newer record of one frame; the tables follow within `REFRESH_MS`."""
-        self._measured.update(record)
-        self.queue.update(record)
+        self._waiting[record.frame_index] = record
         if not self._refresh_later.isActive():
             self._refresh_later.start()
 
     def set_contours(self, reports: Mapping[int, ContourReport]) -> None:
         """Show the doubtful contours of these frames and no others."""
         self._contours = dict(reports)
-        self.contours.set_reports(self._contours)
+        self.refresh()
 
     def update_contours(self, frame_index: int, report: ContourReport) -> None:
         """Take a new or newer check of one frame's contours."""
@@ -122,19 +125,30 @@ class TriagePanel(QWidget):
         """Fill the tables anew, at once; what is selected stays selected."""
         self._refresh_later.stop()
         begin_s = time.perf_counter()
+        row = self.errors.view.selected_row
+        selected = None if row is None else (self.queue.frame_index(row), self.queue.blob(row))
+        for record in self._waiting.values():
+            self._measured.update(record)
+            self.queue.update(record)
+        self._waiting.clear()
+        self._fill_tables()
+        if selected is not None:
+            self.errors.view.show_row(self.queue.row_of(*selected), scroll=False)
+        self._show_progress()
+        # A survey may take a twentieth of the time of whoever paints meanwhile.
+        spent_ms = 1000 * (time.perf_counter() - begin_s)
+        self._refresh_later.setInterval(max(REFRESH_MS, round(20 * spent_ms)))
+
+    def _fill_tables(self) -> None:
         for frame_index in self._reviewed:
             self._measured.set_value("reviewed", frame_index, 1.0)
+        self._measured.clear_value("doubt")
         for frame_index, report in self._contours.items():
             self._measured.set_value("doubt", frame_index, report.score)
         self.frames.set_columns(self._measured.columns(self._pair))
         self.errors.set_columns(self.queue.columns())
         self.confusion.set_matrix(self._measured.confusion)
         self.contours.set_reports(self._contours)
-        self._show_current()
-        self._show_progress()
-        # A survey may take a twentieth of the time of whoever paints meanwhile.
-        spent_ms = 1000 * (time.perf_counter() - begin_s)
-        self._refresh_later.setInterval(max(REFRESH_MS, round(20 * spent_ms)))
 
     def state(self) -> dict[str, Any]:
         """Give what a person has marked, as plain lists and numbers, to be kept with the session."""

@@ -150,6 +150,10 @@ class FrameTable:
         if row is not None:
             self._values[row, _COLUMNS.index(key)] = value
 
+    def clear_value(self, key: str) -> None:
+        """Forget what `set_value` set, for all frames."""
+        self._values[:, _COLUMNS.index(key)] = math.nan
+
     def columns(self, pair: tuple[int, int] | None = None) -> dict[str, NDArray[np.float64]]:
         """Give the columns, each (N,), NaN where there is no number.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QAbstractTableModel, QEvent, QModelIndex, Qt, Signal
+from qtpy.QtCore import QAbstractTableModel, QEvent, QItemSelectionModel, QModelIndex, Qt, Signal
 from qtpy.QtGui import QColor, QKeySequence, QPalette
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
@@ -268,20 +268,31 @@ class TableView(QTableView):
         kind = Qt.SortOrder.DescendingOrder if order else Qt.SortOrder.AscendingOrder
         self.sortByColumn(self.table.position(key), kind)
 
-    def show_row(self, row: int | None) -> None:
+    @property
+    def selected_row(self) -> int | None:
+        """The row (not the place) that is selected."""
+        place = self.currentIndex().row()
+        return int(self.table.order[place]) if 0 <= place < len(self.table.order) else None
+
+    def show_row(self, row: int | None, *, scroll: bool = True) -> None:
         """Select a row and bring it into view; no row, or one that is hidden, selects nothing."""
         place = None if row is None else self.table.place(row)
         if place is None:
             self.clearSelection()
             return
-        self.selectRow(place)
-        self.scrollTo(self.table.index(place, 0))
+        if scroll:
+            self.selectRow(place)
+            self.scrollTo(self.table.index(place, 0))
+        else:  # whoever has scrolled away stays there
+            what = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+            self.setAutoScroll(False)
+            self.selectionModel().setCurrentIndex(self.table.index(place, 0), what)
+            self.setAutoScroll(True)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Go to the row on Enter, change its mark on Space."""
-        place = self.currentIndex().row()
-        if 0 <= place < len(self.table.order):
-            row = int(self.table.order[place])
+        row = self.selected_row
+        if row is not None:
             if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
                 self.chosen.emit(row)
                 return

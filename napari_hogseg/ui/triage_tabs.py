@@ -202,10 +202,9 @@ class FramesTab(_Tab):
             shown = passes.get(self.filter.currentText(), np.ones(num, np.bool_))
             if self._pair is not None:
                 shown = shown & (columns["pixels"] > 0)
-            selected = self.view.currentIndex().row()
-            current = int(self.table.order[selected]) if 0 <= selected < len(self.table.order) else None
+            selected = self.view.selected_row
             self.table.set_values(columns, shown, columns["reviewed"] > 0)
-            self.view.show_row(current if current is not None and current < num else None)
+            self.view.show_row(selected, scroll=False)
         else:
             self.table.set_values({c.key: np.zeros(0) for c in self.table.columns}, np.zeros(0, np.bool_))
         self.show_page(self.view, num_all=num, num_shown=self.table.rowCount(), empty=NO_FRAMES)
@@ -433,6 +432,8 @@ class ContoursTab(_Tab):
 
     def set_reports(self, reports: Mapping[int, ContourReport]) -> None:
         """List the contours of these frames."""
+        row = self.view.selected_row
+        selected = None if row is None else self._contours[row][1]
         self._num_checked = len(reports)
         self._contours = [
             (frame_index, segment)
@@ -457,6 +458,8 @@ class ContoursTab(_Tab):
         table = np.array(rows, np.float64).reshape(len(rows), len(self.table.columns))
         keys = ("frame", "weight", "length", "disagreement", "offset", "angle", "class", "other", "on", "off")
         self._apply(dict(zip(keys, table.T, strict=True)))
+        again = [row for row, (_, contour) in enumerate(self._contours) if contour is selected]
+        self.view.show_row(again[0] if again else None, scroll=False)
 
     def _apply(self, columns: Columns) -> None:
         num = len(self._contours)

@@ -197,6 +197,18 @@ def test_an_error_that_was_mended_is_counted_and_left_alone(triage) -> None:
     panel.previous_button.click()
     assert "first one" in panel.progress.text()  # the mended one is no place to go to
 
+    # Until the tables follow, a row means what it says.
+    view = panel.errors.view
+    row = next(row for row in range(5) if panel.queue.frame_index(row) == 1)
+    view.show_row(row)
+    panel.update_record(measured(0, prediction=truth_mask(0)))
+    assert panel.queue.frame_index(view.selected_row) == 1
+    panel.refresh()
+    assert view.selected_row == row - 1
+    assert panel.queue.frame_index(row - 1) == 1
+    panel.update_record(measured(0))
+    panel.refresh()
+
     state = panel.state()
     panel.set_records([measured(index) for index in range(5)])
     assert panel.progress.text() == "0 of 6 done"

@@ -149,6 +149,11 @@ def test_ninety_thousand_rows_are_sorted_and_filtered_at_once(qtbot) -> None:
     shown = values["b"][table.order]
     assert np.all(np.diff(shown) <= 0)
     assert len(shown) == np.count_nonzero(values["c"] > 0.5)
+    view.verticalScrollBar().setValue(500)
+    table.set_values(values, values["c"] > 0.5)
+    view.show_row(int(table.order[3]), scroll=False)
+    QApplication.processEvents()
+    assert view.verticalScrollBar().value() == 500  # new numbers leave a person where she looks
     for order in (Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder):
         table.sort(0, order)
         assert np.isnan(values["a"][table.order[-1]])  # what has no number comes last
@@ -171,6 +176,8 @@ def test_a_row_stays_selected_when_sorted_and_is_chosen_by_key(qtbot) -> None:
     QTest.keyClick(view, Qt.Key.Key_Space)
     assert chosen == toggled == [0]
     table.row_changed(0, dim=True)
+    view.show_row(2, scroll=False)
+    assert (view.selected_row, view.currentIndex().row()) == (2, 0)
     done, open_ = (table.data(table.index(place, 0), Qt.ItemDataRole.ForegroundRole) for place in (2, 1))
     assert done.alpha() < 255
     assert open_ is None
