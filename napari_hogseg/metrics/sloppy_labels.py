@@ -20,6 +20,8 @@ by their energy, but it has no bins of 20 degrees, no cell grid whose seams depe
 and it says how dominant the orientation is. Gradients are signed and averaged along the run, so that texture
 cancels and an edge does not.
 
+A contour on a thin line, a furrow or a ridge, has its edge on both sides: that agrees too.
+
 Void between two classes is a contour left open (`error_map.close_void`): any edge in the void agrees. Deep
 void is not judged, nor is what lies beyond another contour: the far side of a thin tool is no better place.
 """
@@ -52,6 +54,8 @@ _TENSOR_SIGMA = 3.0
 #: Half the chord, in contour pixels, whose direction is the tangent.
 _TANGENT_PX = 4
 _MAX_GAP_PX = 3
+#: Width of a line that is a contour by itself.
+_MAX_LINE_PX = 8
 _TINY = 1e-6
 
 
@@ -259,12 +263,17 @@ def _judge(chain: _Chain, scene: _Scene, options: ContourCheck) -> _Judged:
     slack = scene.depth[path[:, 0], path[:, 1]].astype(np.float64)
     farthest = math.ceil(options.reach_px + slack.max(initial=0, where=chain.counts)) + 1  # one for the peaks
     offsets = np.arange(-farthest, farthest + 1)
-    edges, valid = _profiles(chain, scene, offsets, options.run_px)
+    across, valid = _profiles(chain, scene, offsets, options.run_px)
+    edges = np.abs(across).max(axis=2).astype(np.float64)
     distance = np.abs(offsets)[None, :]
     is_on = distance <= (options.tolerance_px + slack)[:, None]
     is_off = ~is_on & (distance <= (options.reach_px + slack)[:, None])
-    on = np.where(is_on, edges, 0.0).max(axis=1)
-    beside = np.where(is_off & valid & _peaks(edges, valid), edges, 0.0)
+    # On the contour is an edge that peaks within the tolerance; without one, what is under the contour, and
+    # not the slope of an edge beside it.
+    under = distance <= slack[:, None]
+    on = np.where(under | (is_on & _peaks(edges, np.ones_like(valid))), edges, 0.0).max(axis=1)
+    on = np.maximum(on, _line(across, math.floor(options.tolerance_px)))
+    beside = np.where(is_off & _peaks(edges, valid), edges, 0.0)
     off, offset_px = beside.max(axis=1), offsets[beside.argmax(axis=1)].astype(np.float64)
     displaced = np.where(off >= options.min_gradient, (off - on) / (off + on + _TINY), 0.0)
 
@@ -278,17 +287,28 @@ def _judge(chain: _Chain, scene: _Scene, options: ContourCheck) -> _Judged:
 
 def _profiles(
     chain: _Chain, scene: _Scene, offsets: NDArray[np.int_], run_px: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Gradient across the contour at each offset along the normal, (N, S), and where it may be compared."""
+) -> tuple[Values, NDArray[np.bool_]]:
+    """Gradient across the contour at each offset along the normal, (N, S, 3), and where it counts."""
     at = chain.path[:, None, :] + offsets[None, :, None] * chain.normals[:, None, :]
     rows, cols = np.ascontiguousarray(at[..., 0], np.float32), np.ascontiguousarray(at[..., 1], np.float32)
     across = np.zeros((*rows.shape, 3), np.float32)
     for gradient, direction in ((scene.down, 0), (scene.right, 1)):
         sampled = cv2.remap(gradient, cols, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         across += sampled * chain.normals[:, direction, None, None].astype(np.float32)
-    mean = uniform_filter1d(across, run_px, axis=0, mode="wrap")
-    edges = np.abs(mean).max(axis=2).astype(np.float64)
-    return edges, _own_side(chain, scene, offsets, np.rint(at).astype(np.intp))
+    mean = np.asarray(uniform_filter1d(across, run_px, axis=0, mode="wrap"), np.float32)
+    return mean, _own_side(chain, scene, offsets, np.rint(at).astype(np.intp))
+
+
+def _line(across: Values, tolerance_px: int) -> NDArray[np.float64]:
+    """Gradient on both sides of a thin line under the contour, (N,): furrows are drawn along, as edges are."""
+    middle = across.shape[1] // 2
+    strongest = np.zeros(across.shape[0])
+    for center in range(middle - tolerance_px, middle + tolerance_px + 1):
+        for half in range(1, min(_MAX_LINE_PX // 2, middle - tolerance_px) + 1):
+            before, after = across[:, center - half], across[:, center + half]
+            dark, bright = np.minimum(-before, after), np.minimum(before, -after)
+            strongest = np.maximum(strongest, np.maximum(dark, bright).max(axis=1))
+    return strongest
 
 
 def _peaks(edges: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -97,9 +97,18 @@ def test_the_far_side_of_a_thin_tool_is_no_better_place() -> None:
     truth = np.zeros((HEIGHT, WIDTH), np.uint8)
     truth[:, 100:106] = 2
     picture = picture_of(truth, levels=(150, 0, 130))  # its left edge ...
-    picture[:, 104:] = np.minimum(picture[:, 104:], 60)  # ... is weak, its right one strong
+    picture[:, 106:] = np.minimum(picture[:, 106:], 60)  # ... is weak, its right one strong
     assert check_contours(truth, picture).segments == ()
     assert check_contours(np.where(COLS >= 100, truth[0, 100], 0), picture).segments != ()
+
+
+def test_a_contour_along_a_thin_line_is_agreed_with() -> None:
+    truth = np.zeros((HEIGHT, WIDTH), np.uint8)
+    truth[:, 100:] = 1
+    furrow = np.where(np.abs(COLS - 100) <= 2, 1, 0)
+    assert check_contours(truth, picture_of(furrow)).segments == ()
+    beside = np.where(np.abs(COLS - 106) <= 2, 1, 0)
+    assert len(check_contours(truth, picture_of(beside)).segments) == 1
 
 
 def test_the_frames_end_is_no_contour(frame) -> None:
