@@ -300,7 +300,7 @@ def _profiles(
 
 
 def _line(across: Values, tolerance_px: int) -> NDArray[np.float64]:
-    """Gradient on both sides of a thin line under the contour, (N,): furrows are drawn along, as edges are."""
+    """Gradient on both sides of a thin line under the contour, (N,): people draw along furrows too."""
     middle = across.shape[1] // 2
     strongest = np.zeros(across.shape[0])
     for center in range(middle - tolerance_px, middle + tolerance_px + 1):
