@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 DIM_ALPHA = 130
 ROW_HEIGHT_PX = 22
 _SAMPLE_ROWS = 50
-_PADDING_PX = 14
+_PADDING_PX = 10
 _ARROW_PX = 10
 _ICON_PX = 20
 #: Names are cut there: a table beside the canvas is narrow.
-_MAX_NAME_PX = 92
+_MAX_NAME_PX = 88
 
 
 @dataclass(frozen=True, kw_only=True)

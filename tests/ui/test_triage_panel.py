@@ -156,6 +156,10 @@ def test_n_goes_to_the_worst_error_zoomed_with_the_brush_of_its_class(triage) ->
         np.array(triage.viewer.canvas.viewbox_size(triage.viewer.layers)) / camera.zoom, rel=0.1
     )  # nothing takes the view away
 
+    canvas.setFocus()
+    QTest.keyClick(canvas, Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
+    assert panel.progress.text() == "This is the first one of the list."
+
     # The invented tool stands in the frame's upper left corner: no half of the view is left empty.
     panel.go_to_blob(next(row for row in range(6) if panel.queue.blob(row).predicted_class == 2))
     seen = np.array(triage.viewer.canvas.viewbox_size(triage.viewer.layers)) / camera.zoom
