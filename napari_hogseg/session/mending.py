@@ -3,7 +3,8 @@
 Pure functions from two masks to the pixels to set. They change nothing themselves: painting, and with it undo
 and saving, is the caller's part. No Qt, no torch.
 
-Legend: masks are (H, W) uint8 class ids; 255 is ignore: in the truth "unlabelled", in a prediction "no answer".
+Legend: masks are (H, W) uint8 class ids; 255 is ignore: in the truth "unlabelled", in a prediction
+"no answer".
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def box_region(
 
 
 def polygon_region(shape: tuple[int, int], corners: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-    """Mark the pixels in a polygon of (N, 2) (row, col) corners; of a lasso that crosses itself, by parity."""
+    """Mark the pixels in a polygon of (N, 2) (row, col) corners; by parity where it crosses itself."""
     if len(corners) < 3:
         return np.zeros(shape, bool)
     return np.asarray(polygon2mask(shape, corners), bool)
