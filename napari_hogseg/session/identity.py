@@ -87,14 +87,24 @@ def session_folder(root: Path, source: Path, scheme: LabelScheme) -> Path:
     return root / f"{clip_name(source.stem)}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
 
 
-def check_same_clip(path: Path, table: dict[str, Any]) -> None:
-    """Refuse a session file, `path`, that does not agree with an identity's table; InputError names what."""
+def read_session_table(folder: Path) -> dict[str, Any]:
+    """Read a session folder's `session.toml`; InputError if it is none."""
+    path = folder / SESSION_FILE
     try:
-        found = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            "Not a session folder", where=folder, remedy=f"A session's folder holds a {SESSION_FILE}."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(
             f"Not a session file: {error}", where=path, remedy="Mend it, or choose another session folder."
         ) from error
+
+
+def check_same_clip(path: Path, table: dict[str, Any]) -> None:
+    """Refuse a session file, `path`, that does not agree with an identity's table; InputError names what."""
+    found = read_session_table(path.parent)
     differing = [key for key in table if key != "source" and found.get(key) != table[key]]
     if differing:
         raise InputError(

@@ -65,6 +65,7 @@ class SessionRecords:
         self._actions = ActionLog()
         self._lock = threading.Lock()
         self._state: SessionState | None = None
+        self._written_state: SessionState | None = None
         self._state_written_s = -STATE_EVERY_S
         self._carried_s = 0.0
         self._overdue = [] if disk.read_only is not None else self._find_overdue()
@@ -96,10 +97,7 @@ class SessionRecords:
         with self._lock:
             changed = state != self._state
             self._state = state
-            self._state_is_written = not changed and self._state_is_written
             return changed
-
-    _state_is_written = False
 
     # --- from the writer thread -------------------------------------------------------------------
 
@@ -165,14 +163,15 @@ class SessionRecords:
     def _write_state(self, *, hurry: bool) -> float | None:
         with self._lock:
             state = self._state
-            if state is None or self._state_is_written:
+            if state is None or state == self._written_state:
                 return None
             wait_s = self._state_written_s + STATE_EVERY_S - time.monotonic()
             if wait_s > 0 and not hurry:
                 return wait_s
-            self._state_is_written = True
             self._state_written_s = time.monotonic()
         state.write(self._folder)
+        with self._lock:
+            self._written_state = state
         return None
 
     def _sequence(self, frame_index: int) -> int:

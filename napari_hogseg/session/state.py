@@ -9,6 +9,7 @@ import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
@@ -111,8 +112,8 @@ def recent_sessions(root: Path, limit: int = 20) -> list[RecentSession]:
             with suppress(OSError):
                 changed.append((_last_change(file.parent), file.parent))
     newest = sorted(changed, key=lambda item: item[0], reverse=True)
-    found = (_describe(folder, changed_s) for changed_s, folder in newest[:limit])
-    return [session for session in found if session is not None]
+    found = (_describe(folder, changed_s) for changed_s, folder in newest)
+    return list(islice((session for session in found if session is not None), limit))
 
 
 def _last_change(folder: Path) -> float:
