@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from napari_hogseg.data.class_balance import count_pixels, inverse_frequency, median_frequency, repeat_factors
 from napari_hogseg.data.layouts import DataSet, Sample, open_dataset
-from napari_hogseg.data.splits import Split, split_samples, thin_samples
+from napari_hogseg.data.splits import Split, split_samples, thin_split
 from napari_hogseg.data.torch_data import FrameDataset, Source, StepSampler, Stream
 from napari_hogseg.inference.predictor import choose_device
 from napari_hogseg.io import atomic
@@ -32,6 +32,7 @@ from training.loop import Task, WatchedFrames
 from training.step import Precision, WeightAverage
 from training.stopping import Patience
 from training.targets import Target, fit_target, restore_target
+from training.unlabelled import training_sources, training_streams
 from training.weighting import make_weighting
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "config.toml"
 EVENTS_FILE = "events.jsonl"
+MIB = 1024**2
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,12 @@ def open_data(config: RunConfig) -> OpenedData:
     """Open the data set a configuration names and divide it."""
     data = config.data
     dataset = open_dataset(data.root, data.layout)
-    split = split_samples(dataset, data.train, data.val, data.test, split=data.split)
-    split = replace(split, train=thin_samples(split.train, data.train_share))
-    groups = () if data.split else tuple(dict.fromkeys(sample.group for sample in split.train))
+    split = split_samples(
+        dataset, data.train, data.val, data.test, split=data.split, unlabelled=data.unlabelled
+    )
+    trained_on = (*split.train, *(split.maskless if data.unlabelled_rest else ()))
+    split = thin_split(split, data.train_share, rest=data.unlabelled_rest)
+    groups = () if data.split else tuple(dict.fromkeys(sample.group for sample in trained_on))
     resolved = data.model_copy(update={"train": groups, "layout": dataset.layout.reference})
     return OpenedData(dataset, split, config.model_copy(update={"data": resolved}))
 
@@ -101,17 +106,13 @@ def assemble(
     device = choose_device(config.train.device)
     torch.manual_seed(config.train.seed)
     network = to_device(network_of(spec) if resume else initial_network(spec, warn), device)
-    frames = FrameDataset(
-        [Source(opened.dataset, split.train)],
-        config.augment,
-        None,
-        short_px=config.model.input_short_px,
-        seed=config.train.seed,
-    )
+    frames = _frames(config, training_sources(config, opened.dataset, split, warn))
     target = _target(config, frames, checkpoint)
     frames.label = None if target is None else target.label
     train = config.train
-    streams = (Stream(0, len(frames), train.batch_size, repeats(train, opened.dataset, split.train)),)
+    streams = training_streams(
+        train, len(split.train), len(split.unlabelled), repeats(train, opened.dataset, split.train)
+    )
     task = Task(
         run=run,
         spec=spec,
@@ -119,13 +120,7 @@ def assemble(
         optimizer=make_optimizer(network, config.optimizer),
         device=device,
         frames=frames,
-        make_loader=lambda first_step: make_loader(
-            frames,
-            streams,
-            seed=train.seed,
-            steps=(first_step, train.num_steps),
-            num_workers=train.num_workers,
-        ),
+        make_loader=lambda first_step: _make_train_loader(frames, streams, train, first_step),
         watched=_watched("val", opened.dataset, split.val),
         loss=config.loss,
         class_weights=class_weights(config.loss, opened.dataset, split.train, device),
@@ -145,6 +140,17 @@ def assemble(
         for skipped in restore(task, checkpoint):
             warn(f"Passed over a damaged checkpoint: {skipped}")
     return task
+
+
+def _frames(config: RunConfig, sources: Sequence[Source]) -> FrameDataset:
+    return FrameDataset(
+        sources,
+        config.augment,
+        None,
+        short_px=config.model.input_short_px,
+        seed=config.train.seed,
+        cache_bytes=config.train.cache_mb * MIB,
+    )
 
 
 def _equip(task: Task, config: RunConfig) -> None:
@@ -235,6 +241,19 @@ def make_optimizer(network: MultiTaskNetwork, config: OptimizerConfig) -> torch.
     )
 
 
+def _make_train_loader(
+    frames: FrameDataset, streams: Sequence[Stream], train: TrainConfig, first_step: int
+) -> DataLoader[object]:
+    return make_loader(
+        frames,
+        streams,
+        seed=train.seed,
+        steps=(first_step, train.num_steps),
+        num_workers=train.num_workers,
+        num_parts=train.accumulate,
+    )
+
+
 def make_loader(
     frames: FrameDataset,
     streams: Sequence[Stream],
@@ -242,9 +261,10 @@ def make_loader(
     seed: int,
     steps: tuple[int, int],
     num_workers: int = 0,
+    num_parts: int = 1,
 ) -> DataLoader[object]:
     """Batches of the steps `steps[0] .. steps[1] - 1`."""
-    sampler = StepSampler(streams, seed=seed, first_step=steps[0], num_steps=steps[1])
+    sampler = StepSampler(streams, seed=seed, first_step=steps[0], num_steps=steps[1], num_parts=num_parts)
     return DataLoader(
         frames,
         batch_sampler=sampler,

@@ -125,9 +125,12 @@ def find_rate(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write rate, loss and smoothed loss of each step here.")
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the losses over the rates: a .png, .svg or .pdf file.")
+    ] = None,
 ) -> None:
     """Find the learning rate at which a recipe's loss falls fastest; nothing is trained for keeps."""
-    commands.find_rate(_recipe_on(recipe, data, overrides), (first, last), steps, csv_file)
+    commands.find_rate(_recipe_on(recipe, data, overrides), (first, last), steps, csv_file, plot)
 
 
 @app.command()
@@ -237,6 +240,24 @@ def experiment(  # noqa: PLR0913 - each is a flag
     reporting.console.print(f"table.md, runs.csv, results.json, plot.png: {out}")
     if outcome.failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def tensorboard(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders, or folders that hold some.")
+    ],
+    out: OutOption,
+    *,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on until all runs have finished, or Ctrl-C.")
+    ] = False,
+) -> None:
+    """Write the events of runs for TensorBoard (needs the track extra); called again, they are replaced."""
+    from training.tensorboard import write_runs
+
+    count = write_runs(runs, out, follow=follow, tell=reporting.console.print)
+    reporting.console.print(f"runs: {count}. Look at them: tensorboard --logdir {shlex.quote(str(out))}")
 
 
 @app.command()

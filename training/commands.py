@@ -16,8 +16,9 @@ from napari_hogseg.inference.predictor import Predictor
 from napari_hogseg.io import atomic
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.events import EventWriter, Failed, Message, Started
-from training import probing, reporting
+from training import plots, probing, reporting
 from training.assembly import EVENTS_FILE, assemble, open_data, read_config, refuse_existing_run, write_config
+from training.determinism import deterministic_as_asked
 from training.evaluation import evaluate_by_protocol
 from training.exits import ExitCode, classify
 from training.finetuning import FineTuneInput, assemble_finetune, num_parameters
@@ -26,6 +27,7 @@ from training.schedule import learning_rate
 from training.selection import select_frames
 from training.step import train_step
 from training.stopping import StopFlag
+from training.unlabelled import describe_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +67,7 @@ DESKTOP_NICE = 10
 """A trainer that the desktop started yields to the interface."""
 
 
+@deterministic_as_asked
 def train(config: RunConfig, run: Path, *, resume: bool, for_parent: bool) -> ExitCode:
     """Run `hogseg train`."""
 
@@ -168,7 +171,8 @@ def _started(command: Literal["train", "finetune"], task: Task, stop: StopFlag) 
         num_steps=None if stop.seconds else task.num_steps,
         seconds=stop.seconds,
         first_step=task.step,
-        num_train_frames=len(task.frames),
+        num_train_frames=task.frames.num_labelled,
+        num_unlabelled_frames=len(task.frames) - task.frames.num_labelled,
         num_val_frames=sum(len(watched.samples) for watched in task.watched),
         num_parameters=num_parameters(task.network),
     )
@@ -179,6 +183,7 @@ def _yield_to_desktop() -> None:
         os.nice(DESKTOP_NICE)
 
 
+@deterministic_as_asked
 def dry_run(config: RunConfig, run: Path) -> None:
     """Assemble everything and time two steps; nothing is written."""
     refuse_existing_run(run)
@@ -192,13 +197,14 @@ def dry_run(config: RunConfig, run: Path) -> None:
     step_s = time.perf_counter() - started_s
     watched = sum(len(w.samples) for w in task.watched)
     reporting.console.print(
-        f"dry run on {task.device}: {len(task.frames)} training frames, {watched} watched, "
+        f"dry run on {task.device}: {describe_frames(task.frames)}, {watched} watched, "
         f"{num_parameters(task.network):,} parameters; CE {float(terms.ce):.4f}, HOG {float(terms.mse):.5f}\n"
         f"{step_s:.2f} s a step: about {reporting.format_duration(step_s * task.num_steps)} for "
         f"{task.num_steps:,} steps, validation not counted. Nothing was written."
     )
 
 
+@deterministic_as_asked
 def overfit_one_batch(config: RunConfig, run: Path, num_steps: int) -> None:
     """Run `hogseg train --overfit-one-batch`."""
     with reporting.counting("one batch", num_steps) as advance:
@@ -208,10 +214,19 @@ def overfit_one_batch(config: RunConfig, run: Path, num_steps: int) -> None:
     reporting.console.print(f"HOG {float(first.mse):.5f} -> {float(last.mse):.5f}. Nothing was written.")
 
 
-def find_rate(config: RunConfig, rates: tuple[float, float], num_steps: int, csv_file: Path | None) -> None:
+@deterministic_as_asked
+def find_rate(
+    config: RunConfig,
+    rates: tuple[float, float],
+    num_steps: int,
+    csv_file: Path | None = None,
+    plot: Path | None = None,
+) -> None:
     """Run `hogseg lr-find`."""
     if rates[0] >= rates[1]:
         raise InputError("The sweep goes upwards", where="--first", remedy="Give a --last above it.")
+    if plot is not None:
+        plots.refuse_format(plot)
     with reporting.counting("learning rates", num_steps) as advance:
         trials = probing.sweep_rates(config, rates, num_steps, advance)
     if csv_file is not None:
@@ -219,6 +234,8 @@ def find_rate(config: RunConfig, rates: tuple[float, float], num_steps: int, csv
         lines = ["rate,loss,smoothed", *(",".join(f"{value:.6g}" for value in trial) for trial in trials)]
         atomic.write_text(csv_file, "\n".join(lines) + "\n")
     rate = probing.steepest_rate(trials)
+    if plot is not None:
+        plots.draw_rates(trials, rate, plot, config.recipe)
     end = f"swept {len(trials)} of {num_steps} steps"
     if rate is None:
         reporting.console.print(f"{end}: the loss never fell. Sweep lower rates, or more steps.")

@@ -8,6 +8,7 @@ from enum import IntEnum
 import torch
 
 from napari_hogseg.io.errors import InputError
+from training.determinism import operation_without_form
 
 
 class ExitCode(IntEnum):
@@ -54,6 +55,13 @@ def classify(error: BaseException) -> tuple[ExitCode, str, str] | None:
             return ExitCode.BAD_INPUT, error.what.rpartition("InputError: ")[2].strip(), ""
         place = "" if error.where is None else f" [{error.where}]"
         return ExitCode.BAD_INPUT, f"{error.what}{place}", error.remedy
+    operation = operation_without_form(error)
+    if operation is not None:
+        what = f"'{operation}' has no deterministic form on this device [train.deterministic]"
+        remedy = (
+            "Set train.deterministic = false, train on the CPU, or choose a network and losses without it."
+        )
+        return ExitCode.BAD_INPUT, what, remedy
     code = _code_of(error)
     return None if code is None else (code, str(error) or type(error).__name__, REMEDIES[code])
 

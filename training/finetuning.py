@@ -146,9 +146,7 @@ def _replayed(
             continue
         own = {sample.image_path.resolve() for sample in corrected}
         samples = tuple(
-            sample
-            for sample in _trained_on(dataset, trained_on)
-            if sample.mask_path is not None and sample.image_path.resolve() not in own
+            sample for sample in _trained_on(dataset, trained_on) if sample.image_path.resolve() not in own
         )
         if samples:
             return Source(dataset, samples)
@@ -165,7 +163,7 @@ def _trained_on(dataset: DataSet, data: DataConfig) -> tuple[Sample, ...]:
         if data.split:
             trained_on = split_samples(dataset, split=data.split).train
         else:
-            trained_on = dataset.in_groups(data.train)
+            trained_on = tuple(s for s in dataset.in_groups(data.train) if s.mask_path is not None)
     except InputError:
         return ()
     return thin_samples(trained_on, data.train_share)

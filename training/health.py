@@ -116,7 +116,7 @@ class HealthProbe:
         self, network: MultiTaskNetwork, loss: LossConfig, device: torch.device
     ) -> tuple[float | None, tuple[float, float]]:
         """Cosine and norms of the two tasks' gradients on the trunk's parameters that both of them reach."""
-        keys = spread_keys(len(self.trained), self.num_probe)
+        keys = spread_keys(self.trained.num_labelled, self.num_probe)  # two tasks: both need masks
         batch = default_collate([self.trained[key] for key in keys])
         # Copies take the batch norms' updates, and a dropout's draws are taken back.
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
@@ -150,6 +150,7 @@ def make_probe(task: Task, augment: AugmentConfig, batch_size: int) -> HealthPro
         label,
         short_px=task.spec.model.input_short_px,
         seed=0,
+        cache_bytes=task.frames.cache_bytes,
     )
     return HealthProbe(label.name, watched.part, frames, task.frames, min(MAX_PROBE, batch_size))
 

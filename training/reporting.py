@@ -106,8 +106,9 @@ class RunReporter:
                 pass
 
     def _started(self, event: events.Started) -> None:
+        unlabelled = f"{event.num_unlabelled_frames} without masks, " if event.num_unlabelled_frames else ""
         console.print(
-            f"{event.command} on {event.device}: {event.num_train_frames} frames, "
+            f"{event.command} on {event.device}: {event.num_train_frames} frames, {unlabelled}"
             f"{event.num_val_frames} watched, {event.num_parameters:,} parameters"
         )
         self._bar.update(self._row, total=event.num_steps, completed=event.first_step)

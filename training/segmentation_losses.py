@@ -41,9 +41,11 @@ def cross_entropy(
     mask_BHW : (B, h, w) int64 Tensor
     class_weights : (C,) float32 Tensor, optional
     """
+    # CUDA's own sum adds the pixels up in any order, so deterministic mode would refuse it.
+    reduction = "none" if torch.are_deterministic_algorithms_enabled() else "sum"
     total = functional.cross_entropy(
-        logits_BCHW.float(), mask_BHW, weight=class_weights, ignore_index=IGNORE, reduction="sum"
-    )
+        logits_BCHW.float(), mask_BHW, weight=class_weights, ignore_index=IGNORE, reduction=reduction
+    ).sum()
     return total / _total_weight(mask_BHW, class_weights)
 
 
@@ -113,8 +115,11 @@ def _lovasz_of_class(probability_N: torch.Tensor, truth_N: torch.Tensor) -> torc
     errors, order = (truth_N - probability_N).abs().sort(descending=True)
     truth = truth_N[order]
     # With the i worst pixels wrong: what is still right of the class, and the union it is set against.
-    right = truth.sum() - truth.cumsum(0)
-    union = truth.sum() + (1 - truth).cumsum(0)
+    # Counted as integers: CUDA has no deterministic sum of floats along the way.
+    found = truth.long().cumsum(0)
+    ranks = torch.arange(1, len(found) + 1, device=found.device)
+    right = truth.sum() - found
+    union = truth.sum() + (ranks - found)
     jaccard_loss = 1 - right / union
     return errors @ torch.diff(jaccard_loss, prepend=jaccard_loss.new_zeros(1))
 
@@ -163,8 +168,13 @@ def signed_distances(mask_BHW: torch.Tensor, num_classes: int) -> torch.Tensor:
 def _signed_distance(inside_HW: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     if inside_HW.all() or not inside_HW.any():
         return np.zeros(inside_HW.shape, np.float32)
-    outer, inner = (
-        cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        for side in (~inside_HW, inside_HW)
-    )
-    return np.asarray(np.where(inside_HW, 1 - inner, outer), np.float32)
+    outer, inner = (_distance(side) for side in (~inside_HW, inside_HW))
+    return np.where(inside_HW, 1 - inner, outer)
+
+
+def _distance(side_HW: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Distance of every pixel of one side to the other side."""
+    found = cv2.distanceTransform(side_HW.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # OpenCV's last bit changes from call to call; squared distances between pixels are whole numbers.
+    exact: npt.NDArray[np.float32] = np.sqrt(np.rint(np.square(found, dtype=np.float64))).astype(np.float32)
+    return exact

@@ -53,7 +53,8 @@ def fit_target(config: TargetConfig, hog: HogConfig, frames: FrameDataset, seed:
     config : TargetConfig
     hog : HogConfig
     frames : FrameDataset
-        Training frames and nothing else.
+        Training frames and nothing else. Those without masks count: no mask is looked at, and the heads
+        are taught on them too.
     seed : int
         Of the mixture's start.
 

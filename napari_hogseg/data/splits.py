@@ -1,4 +1,7 @@
-"""Dividing a data set into train, val and test, by groups or by a published split, with leakage refused."""
+"""Dividing a data set into train, val and test, by groups or by a published split, with leakage refused.
+
+Frames that train without their masks are a fourth part; leakage is refused for it as for train.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +32,25 @@ class LeakageError(InputError):
 
 @dataclass(frozen=True)
 class Split:
-    """The samples of each part; only samples that have a mask.
+    """The samples of each part; only samples that have a mask, but for the last two.
 
     Attributes
     ----------
     caution : str
         What a person should know about a published split; empty where there is nothing.
+    unlabelled : tuple of Sample
+        Frames to train on without reading a mask.
+    maskless : tuple of Sample
+        Frames of the training groups, or of the published list, that have no mask; nothing is trained on
+        them unless `thin_split` is asked to.
     """
 
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
     test: tuple[Sample, ...]
     caution: str = ""
+    unlabelled: tuple[Sample, ...] = ()
+    maskless: tuple[Sample, ...] = ()
 
     def part(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of 'train', 'val' or 'test'."""
@@ -57,6 +67,7 @@ def split_samples(
     test: Sequence[str] = (),
     *,
     split: str = "",
+    unlabelled: Sequence[str] = (),
 ) -> Split:
     """Divide by group, or as published.
 
@@ -68,6 +79,8 @@ def split_samples(
         layout keeps for the test.
     split : str
         Instead of groups: a split of the data set's layout, such as 'official' or 'fold-0'.
+    unlabelled : sequence of str
+        Groups to train on without their masks, beside the others or a published split.
 
     Returns
     -------
@@ -82,7 +95,13 @@ def split_samples(
         published split.
     """
     if not split:
-        return _by_groups(dataset, train, val, test)
+        divided = _by_groups(dataset, train, val, test, apart=unlabelled)
+    else:
+        divided = _as_published(dataset, split)
+    return _add_unlabelled(dataset, divided, unlabelled) if unlabelled else divided
+
+
+def _as_published(dataset: DataSet, split: str) -> Split:
     row = _find_split(dataset, split)
     if row.lists:
         return _by_lists(dataset, row)
@@ -115,6 +134,50 @@ def thin_samples(samples: Sequence[Sample], share: float) -> tuple[Sample, ...]:
         order = _spread_order(len(places))
         kept.update(places[number] for number in order[: max(1, round(share * len(places)))])
     return tuple(sample for place, sample in enumerate(samples) if place in kept)
+
+
+def thin_split(split: Split, share: float, *, rest: bool = False) -> Split:
+    """Keep a share of the training samples.
+
+    Parameters
+    ----------
+    split : Split
+    share : float
+        As in `thin_samples`.
+    rest : bool
+        What is left out, and the training groups' frames without a mask, become unlabelled.
+
+    Raises
+    ------
+    LeakageError
+        If a picture without a mask stands in val or test too.
+    """
+    kept = thin_samples(split.train, share)
+    if not rest:
+        return replace(split, train=kept)
+    ids = {sample.sample_id for sample in kept}
+    left = tuple(sample for sample in split.train if sample.sample_id not in ids)
+    unlabelled = (*split.unlabelled, *left, *split.maskless)
+    _refuse_copies({"unlabelled": unlabelled, "val": split.val, "test": split.test})
+    return replace(split, train=kept, unlabelled=unlabelled)
+
+
+def _add_unlabelled(dataset: DataSet, split: Split, names: Sequence[str]) -> Split:
+    """Add groups to train on without masks: for leakage it makes no difference that none are read."""
+    _refuse_training_on(_test_only(dataset), names, dataset)
+    parts = {part: tuple(dict.fromkeys(sample.group for sample in split.part(part))) for part in PARTS}
+    _refuse_shared_groups(dataset, parts | {"unlabelled": tuple(names)})
+    for part in ("val", "test"):  # where a published split divides recordings, it still says nothing of these
+        _refuse_shared_recordings(dataset, {"unlabelled": tuple(names), part: parts[part]})
+    samples = dataset.in_groups(names)
+    # A picture may stand in train as well: annotated frames are often copied out of a whole video.
+    _refuse_copies({"unlabelled": samples, "val": split.val, "test": split.test})
+    return replace(split, unlabelled=samples)
+
+
+def _test_only(dataset: DataSet) -> tuple[str, ...]:
+    table = dataset.layout.table
+    return () if table is None else tuple(table.test_only)
 
 
 def _spread_order(count: int) -> list[int]:
@@ -155,11 +218,11 @@ def _by_groups(
     test: Sequence[str],
     *,
     shares_recordings: bool = False,
+    apart: Sequence[str] = (),
 ) -> Split:
-    table = dataset.layout.table
-    kept_apart = () if table is None else table.test_only
+    kept_apart = _test_only(dataset)
     _refuse_training_on(kept_apart, (*train, *val), dataset)
-    held_out = {*val, *test, *kept_apart}
+    held_out = {*val, *test, *kept_apart, *apart}
     groups = {
         "train": tuple(train) or tuple(name for name in dataset.groups if name not in held_out),
         "val": tuple(val),
@@ -168,10 +231,7 @@ def _by_groups(
     _refuse_shared_groups(dataset, groups)
     if not shares_recordings:
         _refuse_shared_recordings(dataset, groups)
-    parts = {
-        name: tuple(sample for sample in dataset.in_groups(names) if sample.mask_path is not None)
-        for name, names in groups.items()
-    }
+    parts = {name: _masked(dataset.in_groups(names)) for name, names in groups.items()}
     if not parts["train"]:
         raise InputError(
             "No training frame with a mask is left",
@@ -179,7 +239,16 @@ def _by_groups(
             remedy=f"Groups here: {', '.join(dataset.groups)}. Name others in data.train.",
         )
     _refuse_copies(parts)
-    return Split(parts["train"], parts["val"], parts["test"])
+    maskless = _maskless(dataset.in_groups(groups["train"]))
+    return Split(parts["train"], parts["val"], parts["test"], maskless=maskless)
+
+
+def _masked(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    return tuple(sample for sample in samples if sample.mask_path is not None)
+
+
+def _maskless(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    return tuple(sample for sample in samples if sample.mask_path is None)
 
 
 def _by_lists(dataset: DataSet, row: SplitRow) -> Split:
@@ -195,9 +264,12 @@ def _by_lists(dataset: DataSet, row: SplitRow) -> Split:
                 raise LeakageError(
                     f"{sample.sample_id} stands in both {taken[sample.sample_id]} and {part}", where=path
                 )
-        parts[part] = tuple(sample for sample in samples if sample.mask_path is not None)
-    _refuse_copies(parts)
-    return Split(parts["train"], parts["val"], parts["test"], caution=row.caution)
+        parts[part] = samples
+    masked = {part: _masked(samples) for part, samples in parts.items()}
+    _refuse_copies(masked)
+    return Split(
+        masked["train"], masked["val"], masked["test"], row.caution, maskless=_maskless(parts["train"])
+    )
 
 
 def _by_name(dataset: DataSet) -> dict[str, Sample]:

@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from napari_hogseg.data.augment import AugmentParams, augment, resize_frame, resize_mask, sample_rng
+from napari_hogseg.data.scheme import IGNORE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,10 +46,19 @@ class Item(TypedDict):
 
 @dataclass(frozen=True)
 class Source:
-    """Samples of one data set."""
+    """Samples of one data set.
+
+    Attributes
+    ----------
+    dataset : DataSet
+    samples : sequence of Sample
+    labelled : bool
+        False: no mask is read, every pixel is ignored.
+    """
 
     dataset: DataSet
     samples: Sequence[Sample]
+    labelled: bool = True
 
 
 class FrameDataset(Dataset[Item]):
@@ -57,13 +67,15 @@ class FrameDataset(Dataset[Item]):
     Parameters
     ----------
     sources : sequence of Source
-        Indices run through them one after the other.
+        Indices run through them one after the other; those without labels come last.
     params : AugmentConfig
     label : PseudoLabel or None
         Target of the crops; may be set later. None (beta = 0): it is left empty and costs nothing.
     short_px : int
         Short side of a frame at the network's input.
     seed : int
+    cache_bytes : int
+        Bound of the resized frames and masks that this object keeps; a loader process has a copy of its own.
     """
 
     def __init__(
@@ -74,10 +86,15 @@ class FrameDataset(Dataset[Item]):
         *,
         short_px: int,
         seed: int,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
+        kinds = [source.labelled for source in sources]
+        assert kinds == sorted(kinds, reverse=True)  # noqa: S101 - `num_labelled` parts the indices
         self._entries = [(source.dataset, sample) for source in sources for sample in source.samples]
+        self.num_labelled = sum(len(source.samples) for source in sources if source.labelled)
         self._params, self._short_px, self._seed = params, short_px, seed
         self.label = label
+        self.cache_bytes = cache_bytes
         self._cache: dict[int, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]] = {}
         self._cache_bytes = 0
 
@@ -104,11 +121,15 @@ class FrameDataset(Dataset[Item]):
         if index in self._cache:
             return self._cache[index]
         dataset, sample = self._entries[index]
-        frame, mask = dataset.read_pair(sample)
-        frame = resize_frame(frame, self._short_px)
-        pair = (frame, resize_mask(mask, *frame.shape[:2]))
+        if index < self.num_labelled:
+            frame, mask = dataset.read_pair(sample)
+            frame = resize_frame(frame, self._short_px)
+            pair = (frame, resize_mask(mask, *frame.shape[:2]))
+        else:
+            frame = resize_frame(dataset.read_frame(sample), self._short_px)
+            pair = (frame, np.full(frame.shape[:2], IGNORE, np.uint8))
         size = pair[0].nbytes + pair[1].nbytes
-        if self._cache_bytes + size <= CACHE_BYTES:
+        if self._cache_bytes + size <= self.cache_bytes:
             self._cache[index] = pair
             self._cache_bytes += size
         return pair
@@ -181,13 +202,20 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
     Parameters
     ----------
     streams : sequence of Stream
-        Each gives `per_batch` keys to every batch: one for plain training, two for a fine-tune with replay.
+        Each gives `per_batch` keys to every batch: one for plain training, two for a fine-tune with replay
+        or frames without masks.
     seed : int
     first_step, num_steps : int
+    num_parts : int
+        Equal parts a batch is worked through in; each gets its share of every stream, so it must divide them.
     """
 
-    def __init__(self, streams: Sequence[Stream], *, seed: int, first_step: int, num_steps: int) -> None:
+    def __init__(
+        self, streams: Sequence[Stream], *, seed: int, first_step: int, num_steps: int, num_parts: int = 1
+    ) -> None:
         self._streams = [stream for stream in streams if stream.per_batch and stream.count]
+        assert all(s.per_batch % num_parts == 0 for s in self._streams)  # noqa: S101 - no key may be dropped
+        self._num_parts = num_parts
         self._seed, self._first_step, self._num_steps = seed, first_step, num_steps
 
     def __len__(self) -> int:
@@ -198,6 +226,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         for _ in range(len(self)):
             yield [
                 next(walk)
+                for _part in range(self._num_parts)
                 for stream, walk in zip(self._streams, walks, strict=True)
-                for _ in range(stream.per_batch)
+                for _ in range(stream.per_batch // self._num_parts)
             ]

@@ -114,6 +114,80 @@ def to_uint8(picture: npt.NDArray[np.float32], white: float) -> npt.NDArray[np.u
     return shown
 
 
+def orientation_picture(
+    histogram_RSB: npt.NDArray[np.float32], cell_px: int, white: float
+) -> npt.NDArray[np.uint8]:
+    """Picture of the dominant orientation of each cell as hue, its agreement as saturation.
+
+    The bins are added as vectors of twice their angle, so that 0 and 180 degrees are one orientation (the
+    circular mean of axial data; Fisher 1993, Statistical Analysis of Circular Data).
+
+    Parameters
+    ----------
+    histogram_RSB : (R, S, B) float32
+        Un-normalised cell histogram (`live.cell_histogram`).
+    cell_px : int
+        Side of a cell, pixels.
+    white : float
+        Value of the strongest bin that is drawn at full brightness (`white_point`).
+
+    Returns
+    -------
+    (R * cell_px, S * cell_px, 3) uint8
+        RGB. The hue is the edge's orientation, as the lines of `hog_picture` show it: red horizontal, cyan
+        vertical.
+    """
+    orientation_rad, agreement = dominant_orientation(histogram_RSB)
+    energy = np.sqrt(np.clip(histogram_RSB.max(axis=2) / white, 0, 1))
+    # The edge is perpendicular to the gradient that the bins count.
+    hue = np.mod(orientation_rad + np.pi / 2, np.pi) / np.pi
+    cells = _hsv_to_rgb(hue, agreement, energy)
+    picture: npt.NDArray[np.uint8] = np.repeat(np.repeat(cells, cell_px, axis=0), cell_px, axis=1)
+    return picture
+
+
+def dominant_orientation(
+    histogram_RSB: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Find the gradient's dominant orientation in each cell.
+
+    Returns
+    -------
+    (R, S) float64, (R, S) float64
+        Orientation of the gradient in radians, 0 to pi, and how well the bins agree, 0 to 1; both 0 in a cell
+        without gradient.
+    """
+    orientations = histogram_RSB.shape[2]
+    doubled = 2 * np.pi * (np.arange(orientations) + 0.5) / orientations
+    east, north = histogram_RSB @ np.cos(doubled), histogram_RSB @ np.sin(doubled)
+    total = histogram_RSB.sum(axis=2)
+    agreement = np.hypot(east, north) / np.where(total > 0, total, 1)
+    return np.where(total > 0, np.mod(np.arctan2(north, east), 2 * np.pi) / 2, 0.0), agreement
+
+
+def energy_picture(histogram_RSB: npt.NDArray[np.float32], cell_px: int) -> npt.NDArray[np.float32]:
+    """Picture of the gradient's energy: each cell as bright as its strongest bin.
+
+    Returns
+    -------
+    (R * cell_px, S * cell_px) float32
+        In the histogram's unit, for `to_uint8`.
+    """
+    strongest = histogram_RSB.max(axis=2)
+    return np.repeat(np.repeat(strongest, cell_px, axis=0), cell_px, axis=1)
+
+
+def _hsv_to_rgb(
+    hue: npt.NDArray[np.float64], saturation: npt.NDArray[np.float64], value: npt.NDArray[np.float64]
+) -> npt.NDArray[np.uint8]:
+    channels = []
+    for shift in (5, 3, 1):  # red, green, blue: the closed form of the six-sided cone
+        k = np.mod(shift + 6 * hue, 6)
+        channels.append(value - value * saturation * np.clip(np.minimum(k, 4 - k), 0, 1))
+    rgb: npt.NDArray[np.uint8] = np.rint(255 * np.stack(channels, axis=-1)).astype(np.uint8)
+    return rgb
+
+
 @compiled
 def _draw(
     histogram: npt.NDArray[np.float32],

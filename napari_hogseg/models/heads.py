@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from napari_hogseg.features.grid import HogGrid
 from napari_hogseg.io.errors import InputError
+from napari_hogseg.models.pooling import pool_to_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,7 @@ class GridHead(nn.Module):
     def forward(self, tap_BCHW: Tensor) -> Tensor:
         """Predict descriptors (B, D)."""
         x = functional.relu(self.orient(tap_BCHW), inplace=True)
-        x = self.norm(functional.adaptive_avg_pool2d(x, self.cell_shape))
+        x = self.norm(pool_to_cells(x, self.cell_shape))
         x = functional.relu(self.mix(x), inplace=True)
         x = functional.relu(self.block(x), inplace=True)
         # (B, values, block row, block col) -> (B, block row, block col, values): skimage's order.
@@ -138,7 +139,7 @@ class StageHead(nn.Module):
             if pool > 1:
                 x = functional.max_pool2d(x, pool, ceil_mode=True)
         if self.pool_to_map:
-            x = functional.adaptive_avg_pool2d(x, self.map_cells)
+            x = pool_to_cells(x, (self.map_cells, self.map_cells))
         return self.linear(x.flatten(1))  # type: ignore[no-any-return]
 
 

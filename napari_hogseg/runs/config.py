@@ -60,6 +60,13 @@ class DataConfig(Section):
         le=1.0,
         description="Share of each group's training frames, spread evenly; a smaller is part of a larger.",
     )
+    unlabelled: tuple[str, ...] = Field(
+        default=(), description="Groups whose frames teach the HOG task alone; their masks are never read."
+    )
+    unlabelled_rest: bool = Field(
+        default=False,
+        description="Training frames without a mask, or left out by train_share, teach the HOG task alone.",
+    )
 
     @model_validator(mode="after")
     def _no_leak(self) -> Self:
@@ -67,7 +74,7 @@ class DataConfig(Section):
             raise ValueError(
                 "'split' and groups in train, val or test exclude each other: leave one of them out"
             )
-        parts = {"train": self.train, "val": self.val, "test": self.test}
+        parts = {"train": self.train, "val": self.val, "test": self.test, "unlabelled": self.unlabelled}
         for name, groups in parts.items():
             for other, others in parts.items():
                 shared = sorted(set(groups) & set(others))
@@ -284,6 +291,21 @@ class TrainConfig(Section):
     )
     num_threads: int = Field(default=0, ge=0, description="Torch threads; 0 takes what the machine has.")
     device: str = Field(default="auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
+    unlabelled_share: float = Field(
+        default=0.5,
+        gt=0.0,
+        lt=1.0,
+        description="Share of a batch without masks where data.unlabelled or data.unlabelled_rest finds any.",
+    )
+    cache_mb: int = Field(
+        default=2048,
+        ge=0,
+        description="MiB of decoded frames kept in memory, by each loader process for itself; 0: none.",
+    )
+    deterministic: bool = Field(
+        default=False,
+        description="The same weights from the same recipe, bit for bit, on a GPU too: slower there.",
+    )
 
     @model_validator(mode="after")
     def _divides(self) -> Self:

@@ -35,9 +35,10 @@ class Started(Event):
     num_steps: int | None = Field(description="None where a time budget ends the run.")
     seconds: float | None = None
     first_step: int = 0
-    num_train_frames: int
+    num_train_frames: int = Field(description="With masks.")
     num_val_frames: int
     num_parameters: int
+    num_unlabelled_frames: int = Field(default=0, description="Training frames whose masks are not read.")
 
 
 class Progress(Event):

@@ -13,6 +13,8 @@ from napari.utils.colormaps import CyclicLabelColormap
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics.error_map import CORRECT, MISSED, SPURIOUS
+from napari_hogseg.ui.looks import MaskLook, palette
+from napari_hogseg.ui.products import BREAKS, DIFFER, MENDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,11 @@ ERROR_COLORS: dict[int, tuple[str, Color]] = {
     SPURIOUS: ("spurious", (86, 180, 233)),
     CORRECT: ("correct", (0, 158, 115)),
 }
+DIFFERENCE_COLORS: dict[int, tuple[str, Color]] = {
+    MENDS: ("mended", (0, 158, 115)),
+    BREAKS: ("broken", (213, 94, 0)),
+    DIFFER: ("other", (240, 228, 66)),
+}
 
 
 def to_display(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -40,14 +47,27 @@ def to_class_ids(labels: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     return np.asarray(labels).astype(np.uint8) - np.uint8(1)
 
 
-def display_colormap(scheme: LabelScheme) -> CyclicLabelColormap:
+def class_colors(scheme: LabelScheme, look: MaskLook) -> npt.NDArray[np.float32]:
+    """Give RGBA, 0 to 1, by class id, (256, 4); classes that are hidden have no opacity."""
+    table = np.zeros((256, 4), np.float32)
+    for class_id, color in enumerate(palette(scheme, look.palette)):
+        table[class_id] = (*(channel / 255 for channel in color), float(class_id not in look.hidden))
+    return table
+
+
+def display_colormap(scheme: LabelScheme, look: MaskLook | None = None) -> CyclicLabelColormap:
     """Make the colormap of display labels; share it between layers."""
-    return _colormap({class_id + 1: color for class_id, color in enumerate(scheme.colors)})
+    return CyclicLabelColormap(colors=np.roll(class_colors(scheme, look or MaskLook()), 1, axis=0))
 
 
 def error_colormap() -> CyclicLabelColormap:
     """Make the colormap of a boundary error map."""
     return _colormap({kind: color for kind, (_, color) in ERROR_COLORS.items()})
+
+
+def difference_colormap() -> CyclicLabelColormap:
+    """Make the colormap of a difference of two models."""
+    return _colormap({kind: color for kind, (_, color) in DIFFERENCE_COLORS.items()})
 
 
 def _colormap(colors: dict[int, Color]) -> CyclicLabelColormap:

@@ -66,15 +66,20 @@ class PanelGrid(QObject):
     ----------
     closed : Signal(str)
         Key of a panel whose layer the user deleted; its other layer goes too.
+    changed : Signal()
+        Other panels are seen now.
     """
 
     closed = Signal(str)
+    changed = Signal()
 
     def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._panels: dict[str, Panel] = {}
         self._order: list[str] = []
+        self._hidden: set[str] = set()
+        self._enlarged: str | None = None
         self._busy = False
         # Deferred to the next turn of the event loop: napari itself is still handling the change.
         self._timer = QTimer(self, singleShot=True, interval=0)
@@ -99,6 +104,8 @@ class PanelGrid(QObject):
         self._panels[panel.key] = panel
         self._order = order
         self._show_title(panel)
+        self._hidden.discard(panel.key)
+        self._apply_visibility()
         self._timer.start()
 
     def set_overlay(self, key: str, overlay: Layer | None) -> None:
@@ -124,10 +131,50 @@ class PanelGrid(QObject):
 
     def set_visible(self, key: str, *, visible: bool) -> None:
         """Show or hide a panel; the others close the gap."""
-        panel = self._panels.get(key)
-        if panel is not None:
+        if visible:
+            self._hidden.discard(key)
+        else:
+            self._hidden.add(key)
+        if self._enlarged == key and not visible:
+            self._enlarged = None
+        self._apply_visibility()
+
+    @property
+    def enlarged(self) -> str | None:
+        """Key of the panel that has the canvas for itself."""
+        return self._enlarged
+
+    def enlarge(self, key: str | None) -> None:
+        """Give one panel the whole canvas; None puts the grid back."""
+        self._enlarged = key if key in self._panels else None
+        self._apply_visibility()
+
+    def is_seen(self, key: str) -> bool:
+        """Whether a panel has a cell now."""
+        enlarged = self._enlarged in (None, key)
+        return key in self._panels and key not in self._hidden and enlarged
+
+    @property
+    def shown(self) -> tuple[Panel, ...]:
+        """Panels that are not hidden, in order; one that is enlarged hides none of them here."""
+        return tuple(panel for panel in self.panels if panel.key not in self._hidden)
+
+    def panel_at(self, cell: tuple[int, int] | None) -> Panel | None:
+        """Find the panel in a cell of the grid (row, column)."""
+        if cell is None:
+            return None
+        layers = self._viewer.layers
+        contents = self._viewer.canvas.grid.contents_at(cell, layers)
+        inside = {id(layers[index]) for index in contents}
+        return next((panel for panel in self.panels if id(panel.backdrop) in inside), None)
+
+    def _apply_visibility(self) -> None:
+        for panel in self.panels:
+            seen = self.is_seen(panel.key)
             for layer in panel.layers:
-                layer.visible = visible
+                if layer.visible != seen:  # napari slices a layer anew even where nothing changes
+                    layer.visible = seen
+        self.changed.emit()
 
     def clear(self) -> None:
         """Remove all panels' layers, for another clip."""

@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from napari_hogseg.data.scheme import IGNORE
-from napari_hogseg.features.drawing import hog_picture, to_uint8, white_point
+from napari_hogseg.features.drawing import (
+    energy_picture,
+    hog_picture,
+    orientation_picture,
+    to_uint8,
+    white_point,
+)
 from napari_hogseg.features.live import cell_histogram
 from napari_hogseg.metrics.confusion import confusion_matrix, iou_scores
 from napari_hogseg.metrics.error_map import boundary_errors
 from napari_hogseg.metrics.protocols import DEFAULT
 from napari_hogseg.metrics.scoring import score_frame
 from napari_hogseg.metrics.surfaces import boundary_scores
+from napari_hogseg.ui.looks import draw_contours
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from napari_hogseg.inference.predictor import Predictor
     from napari_hogseg.io.video import FrameSource
     from napari_hogseg.session.annotations import AnnotationStore
 
@@ -30,12 +38,24 @@ if TYPE_CHECKING:
 PREFETCH_MASKS = 3
 
 
+HogView = Literal["glyphs", "orientation", "energy"]
+HOG_VIEWS: tuple[HogView, ...] = ("glyphs", "orientation", "energy")
+
+
 @dataclass(frozen=True)
 class HogSettings:
-    """The HOG map on screen, taken at the frame's own size, whatever the network's target resizes to."""
+    """The HOG map on screen, taken at the frame's own size, whatever the network's target resizes to.
+
+    Attributes
+    ----------
+    orientations, cell_px : int
+    view : {"glyphs", "orientation", "energy"}
+        Lines along the edges, the dominant orientation as hue, or the strongest bin as brightness.
+    """
 
     orientations: int = 6
     cell_px: int = 16
+    view: HogView = "glyphs"
 
 
 @dataclass(frozen=True)
@@ -46,13 +66,17 @@ class FrameView:
     ----------
     frame_index : int
     frame : (H, W, 3) uint8 ndarray
-    hog_map : (H, W) uint8 ndarray or None
-        Picture of the cell histograms, 255 the strongest stroke; zero beyond the last whole cell.
+    hog_map : (H, W) or (H, W, 3) uint8 ndarray or None
+        Picture of the cell histograms, 255 the strongest stroke; zero beyond the last whole cell. In colour
+        for the orientations.
+    outlined : (H, W, 3) uint8 ndarray or None
+        The frame with the outlines of its ground truth, where outlines are wanted.
     """
 
     frame_index: int
     frame: npt.NDArray[np.uint8]
     hog_map: npt.NDArray[np.uint8] | None
+    outlined: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,13 +121,31 @@ class FrameRenderer:
         self._hog: HogSettings | None = None
         self._white: float | None = None
 
-    def render(self, frame_index: int, hog: HogSettings | None) -> FrameView:
-        """Decode one frame and draw its HOG map (`hog` None: no map is wanted)."""
+    def render(
+        self, frame_index: int, hog: HogSettings | None, outlines: npt.NDArray[np.float32] | None = None
+    ) -> FrameView:
+        """Decode one frame and draw its HOG map.
+
+        Parameters
+        ----------
+        frame_index : int
+        hog : HogSettings or None
+            None: no map is wanted.
+        outlines : (256, 4) float32 ndarray, optional
+            Colours by class id, to draw the outlines of the ground truth with.
+        """
         frame_HWC = self._source.frame(frame_index)
         picture = None if hog is None else self._draw(frame_HWC, hog)
         for ahead in range(frame_index, frame_index + PREFETCH_MASKS + 1):
             self._store.prefetch(ahead)
-        return FrameView(frame_index, frame_HWC, picture)
+        outlined = (
+            None if outlines is None else draw_contours(frame_HWC, self._store.mask(frame_index), outlines)
+        )
+        return FrameView(frame_index, frame_HWC, picture, outlined)
+
+    def predict(self, frame_index: int, predictor: Predictor) -> tuple[str, int, npt.NDArray[np.uint8]]:
+        """Predict a frame nobody looks at yet; returns the model's digest, the frame and its class ids."""
+        return predictor.digest, frame_index, predictor.predict(self._source.frame(frame_index))
 
     def _draw(self, frame_HWC: npt.NDArray[np.uint8], hog: HogSettings) -> npt.NDArray[np.uint8]:
         if hog != self._hog:  # the white of other cells is no measure for these
@@ -119,15 +161,19 @@ def draw_hog(
 
     Returns
     -------
-    (H, W) uint8 ndarray, float
-        The picture, and the white to give for the next frame of the video.
+    (H, W) or (H, W, 3) uint8 ndarray, float
+        The picture, in colour for the orientations, and the white to give for the next frame of the video.
     """
     histogram = cell_histogram(frame_HWC, hog.orientations, hog.cell_px)
     white = white_point(histogram, white)
-    picture = to_uint8(hog_picture(histogram, hog.cell_px), white)
-    if picture.shape == frame_HWC.shape[:2]:
+    if hog.view == "orientation":
+        picture = orientation_picture(histogram, hog.cell_px, white)
+    else:
+        draw = hog_picture if hog.view == "glyphs" else energy_picture
+        picture = to_uint8(draw(histogram, hog.cell_px), white)
+    if picture.shape[:2] == frame_HWC.shape[:2]:
         return picture, white
-    canvas = np.zeros(frame_HWC.shape[:2], np.uint8)
+    canvas = np.zeros((*frame_HWC.shape[:2], *picture.shape[2:]), np.uint8)
     canvas[: picture.shape[0], : picture.shape[1]] = picture
     return canvas, white
 
@@ -176,3 +222,32 @@ def compare(
         by_protocol=score_frame(prediction, truth, num_classes, protocol),
     )
     return Comparison(frame_index, boundary_errors(prediction, truth, tolerance_px, ignore=IGNORE), scores)
+
+
+#: What two models make of a pixel: nothing to say, the first mends it, the first breaks it, both differ.
+MENDS, BREAKS, DIFFER = 1, 2, 3
+
+
+def difference_map(
+    ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8] | None
+) -> npt.NDArray[np.uint8]:
+    """Mark where two models disagree.
+
+    Parameters
+    ----------
+    ours, theirs : (H, W) uint8 ndarray
+        Class ids of the model in use and of the one before it.
+    truth : (H, W) uint8 ndarray, optional
+
+    Returns
+    -------
+    (H, W) uint8 ndarray
+        0 where they agree, else `MENDS` (ours is right), `BREAKS` (theirs was), or `DIFFER`: neither is, or
+        nothing is known here.
+    """
+    differs = ours != theirs
+    marks = np.where(differs, np.uint8(DIFFER), np.uint8(0))
+    if truth is not None:
+        marks[differs & (ours == truth)] = MENDS
+        marks[differs & (theirs == truth)] = BREAKS
+    return marks

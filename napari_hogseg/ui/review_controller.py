@@ -27,7 +27,7 @@ from napari_hogseg.ui.live import LiveChannel, on_gui_thread
 from napari_hogseg.ui.live_review import LiveReview, LiveState
 from napari_hogseg.ui.panels import PanelGrid
 from napari_hogseg.ui.products import FrameRenderer, HogSettings, warm_up
-from napari_hogseg.ui.review_layers import HOG, ReviewLayers
+from napari_hogseg.ui.review_layers import HOG, TRUTH, ReviewLayers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_hogseg.data.layouts import DataSet
+    from napari_hogseg.ui.looks import MaskLook
 
 _LOG = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class ReviewController(QObject):
 
     Attributes
     ----------
-    clip_changed, model_changed, corrections_changed, class_changed : Signal()
+    clip_changed, model_changed, corrections_changed, class_changed, look_changed : Signal()
     live_changed : Signal(object)
         A LiveState.
     failed : Signal(str)
@@ -93,6 +94,7 @@ class ReviewController(QObject):
     model_changed = Signal()
     corrections_changed = Signal()
     class_changed = Signal()
+    look_changed = Signal()
     live_changed = Signal(object)
     failed = Signal(str)
     busy_changed = Signal(str)
@@ -188,7 +190,7 @@ class ReviewController(QObject):
         self.viewer.dims.set_current_step(0, 0)
         self.view.fit()
         session.live.set_hog(self.hog)
-        session.live.set_predictor(None if self.model is None else self.model.predictor)
+        session.live.set_predictor(*self._predictors)
         session.live.show_frame(self._frame_index())
         self.busy_changed.emit("")
         self.clip_changed.emit()
@@ -216,6 +218,12 @@ class ReviewController(QObject):
         if self.previous_model is not None:
             self._use_model(self.previous_model)
 
+    @property
+    def _predictors(self) -> tuple[Predictor | None, Predictor | None]:
+        """The model in use and the one before it."""
+        now, before = self.model, self.previous_model
+        return None if now is None else now.predictor, None if before is None else before.predictor
+
     @on_gui_thread
     def _on_model_loaded(self, model: LoadedModel) -> None:
         self.busy_changed.emit("")
@@ -227,7 +235,7 @@ class ReviewController(QObject):
         session = self.session
         if session is None:
             return
-        session.live.set_predictor(model.predictor)
+        session.live.set_predictor(*self._predictors)
         differs = session.clip.scheme.classes != model.predictor.scheme.classes
         if differs and not session.clip.named and not session.store.edited_frames:
             self.open(session.path, session.masks)  # nobody named the classes yet: the model does
@@ -247,12 +255,32 @@ class ReviewController(QObject):
             return
         if visible and self.grid.get(key) is None:
             self.layers.make(key)
-            self._bind_truth_layer()
+            if key == TRUTH:
+                self._bind_truth_layer()
             session.live.show_frame(self._frame_index())
         self.grid.set_visible(key, visible=visible)
         self.view.keep()
         if key == HOG:
             session.live.set_hog(self.hog if visible else None)
+        elif visible:
+            session.live.compute_extras()
+
+    def enlarge(self, key: str | None) -> None:
+        """Give one panel the whole canvas; None puts all back."""
+        self.grid.enlarge(key)
+        self.view.keep()
+        if self.session is not None:
+            self.session.live.compute_extras()
+
+    def set_look(self, look: MaskLook) -> None:
+        """Draw the masks in another look: palette, hidden classes, outlines, opacity."""
+        before, outlined = self.layers.look, self.layers.look.contours or look.contours
+        if look == before:
+            return
+        self.layers.set_look(look)
+        if self.session is not None and outlined:
+            self.session.live.redraw()
+        self.look_changed.emit()
 
     def select_class(self, class_id: int | None) -> None:
         """Paint with a class from now on; None erases to unlabelled."""

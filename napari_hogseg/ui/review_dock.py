@@ -12,11 +12,12 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_hogseg.ui.finetune_panel import FineTunePanel
+from napari_hogseg.ui.legend_section import LegendSection
 from napari_hogseg.ui.review_controller import ReviewController
 from napari_hogseg.ui.scores_section import ScoresSection
 from napari_hogseg.ui.section import FittingScrollArea, Section, wrapped_label
 from napari_hogseg.ui.source_section import ModelSection, SourceSection
-from napari_hogseg.ui.view_section import HogSection, LegendSection, ShowSection
+from napari_hogseg.ui.view_section import HogSection, ShowSection
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -16,8 +16,9 @@ import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_hogseg.ui.labels import display_colormap, error_colormap
+from napari_hogseg.ui.labels import class_colors, difference_colormap, display_colormap, error_colormap
 from napari_hogseg.ui.live import on_gui_thread
+from napari_hogseg.ui.looks import MaskLook
 from napari_hogseg.ui.panels import Panel, PanelGrid
 
 if TYPE_CHECKING:
@@ -31,22 +32,36 @@ if TYPE_CHECKING:
     from napari_hogseg.ui.labels import EditableMasks
 
 TRUTH, HOG, PREDICTION, ERRORS = "truth", "hog", "prediction", "errors"
-ORDER = [TRUTH, HOG, PREDICTION, ERRORS]
+RESIDUAL, DIFFERENCE = "residual", "difference"
+#: Panels that every clip comes with; the others are made when they are asked for.
+FIRST = (TRUTH, HOG, PREDICTION, ERRORS)
+ORDER = [*FIRST, RESIDUAL, DIFFERENCE]
 BACKDROP_NAMES = {
     TRUTH: "Frame",
     HOG: "Frame (HOG)",
     PREDICTION: "Frame (prediction)",
     ERRORS: "Frame (errors)",
+    RESIDUAL: "Frame (residual)",
+    DIFFERENCE: "Frame (difference)",
 }
-TITLES = {TRUTH: "Ground truth", HOG: "HOG map", PREDICTION: "Prediction", ERRORS: "Boundary errors"}
+TITLES = {
+    TRUTH: "Ground truth",
+    HOG: "HOG map",
+    PREDICTION: "Prediction",
+    ERRORS: "Boundary errors",
+    RESIDUAL: "HOG residual",
+    DIFFERENCE: "Difference of models",
+}
 
 #: Longest run of layer updates before napari gets a turn. A 1080p layer takes about 8 ms.
 TURN_S = 0.012
 #: What arrives within this time is drawn together: napari draws all four panels when one of them changes.
 GATHER_MS = 8
-OVERLAY_OPACITY = {TRUTH: 0.5, HOG: 1.0, PREDICTION: 0.5, ERRORS: 1.0}
+OVERLAY_OPACITY = {TRUTH: 0.5, HOG: 1.0, PREDICTION: 0.5, ERRORS: 1.0, RESIDUAL: 1.0, DIFFERENCE: 0.9}
 #: The frame behind the HOG map is dimmed: its strokes are what one looks at.
-BACKDROP_OPACITY = {TRUTH: 1.0, HOG: 0.35, PREDICTION: 1.0, ERRORS: 0.6}
+BACKDROP_OPACITY = {TRUTH: 1.0, HOG: 0.35, PREDICTION: 1.0, ERRORS: 0.6, RESIDUAL: 0.35, DIFFERENCE: 0.6}
+#: What is left of the filled masks where outlines are drawn: a stroke must be seen while it is made.
+FILL_UNDER_CONTOURS = 0.12
 SCALE = (1.0, 1.0)
 AXIS_LABELS = ("t", "y", "x")  # a word does not fit before napari has laid out a new slider
 
@@ -75,7 +90,10 @@ class ReviewLayers(QObject):
         super().__init__(parent)
         self._viewer, self._grid = viewer, grid
         self._masks: EditableMasks | None = None
-        self._colormap = self._error_colormap = error_colormap()
+        self._error_colormap, self._difference_colormap = error_colormap(), difference_colormap()
+        self._colormap = self._error_colormap
+        self._scheme: LabelScheme | None = None
+        self.look = MaskLook()
         self._size = (1, 1)
         self._opacity = dict(OVERLAY_OPACITY)
         self._updates: dict[int, Callable[[], None]] = {}
@@ -98,9 +116,11 @@ class ReviewLayers(QObject):
 
     def open(self, masks: EditableMasks, scheme: LabelScheme) -> None:
         """Stand up all panels for a clip; `opened` follows."""
-        self._masks, self._colormap, self._size = masks, display_colormap(scheme), masks.shape[1:]
+        self._masks, self._scheme, self._size = masks, scheme, masks.shape[1:]
+        self._colormap = display_colormap(scheme, self.look)
         self._updates.clear()
-        self._steps = deque([partial(self._open_panel, key) for key in ORDER])
+        wanted = [key for key in ORDER if key in FIRST or self._grid.get(key) is not None]
+        self._steps = deque([partial(self._open_panel, key) for key in wanted])
         self._steps.append(self._finish)
         self._step.start()
 
@@ -165,22 +185,40 @@ class ReviewLayers(QObject):
             layer.brush_size = max(5, min(self._size) // 40)
             return layer
         blank = np.zeros(self._size, np.uint8)
-        if key == HOG:
+        if key in (HOG, RESIDUAL):
+            colormap = "gray" if key == HOG else "inferno"
             return Image(
-                blank, scale=SCALE, contrast_limits=(0, 255), colormap="gray", blending="additive", **shared
+                blank, scale=SCALE, contrast_limits=(0, 255), colormap=colormap, blending="additive", **shared
             )
-        colormap = self._error_colormap if key == ERRORS else self._colormap
-        layer = Labels(blank, colormap=colormap, scale=SCALE, **shared)
+        own = {ERRORS: self._error_colormap, DIFFERENCE: self._difference_colormap}
+        layer = Labels(blank, colormap=own.get(key, self._colormap), scale=SCALE, **shared)
         layer.editable = False  # a stroke there would be lost with the next frame
         return layer
 
-    def set_opacity(self, opacity: float) -> None:
-        """Set the opacity, 0 to 1, of ground truth and prediction alike, so that they compare."""
+    def set_look(self, look: MaskLook) -> None:
+        """Draw ground truth and prediction alike, so that they compare; outlines are the frames' pixels."""
+        recolor = (look.palette, look.hidden) != (self.look.palette, self.look.hidden)
+        self.look = look
+        if recolor and self._scheme is not None:
+            self._colormap = display_colormap(self._scheme, look)
         for key in (TRUTH, PREDICTION):
-            self._opacity[key] = opacity
+            self._opacity[key] = FILL_UNDER_CONTOURS if look.contours else look.opacity
             panel = self._grid.get(key)
             if panel is not None:
-                panel.top.opacity = opacity
+                panel.top.opacity = self._opacity[key]
+                if recolor and isinstance(panel.top, Labels):
+                    panel.top.colormap = self._colormap
+
+    @property
+    def outline_colors(self) -> npt.NDArray[np.float32] | None:
+        """RGBA by class id to draw outlines with, (256, 4); None where areas are filled."""
+        if self._scheme is None or not self.look.contours:
+            return None
+        return class_colors(self._scheme, self.look)
+
+    def is_seen(self, key: str) -> bool:
+        """Whether a panel is on screen: only then its pixels are worth computing."""
+        return self._grid.is_seen(key)
 
     def show(
         self, key: str, backdrop: npt.NDArray[np.uint8] | None, overlay: npt.NDArray[np.uint8] | None
@@ -202,6 +240,15 @@ class ReviewLayers(QObject):
             self._later(panel.backdrop, backdrop)
         if key != TRUTH:
             self._later(panel.top, 0 if overlay is None else overlay)
+
+    def show_hog(self, frame: npt.NDArray[np.uint8], hog_map: npt.NDArray[np.uint8] | None) -> None:
+        """Show a HOG map; one in colour, (H, W, 3), takes the frame's place behind the map's layer."""
+        panel = self._grid.get(HOG)
+        if panel is None:
+            return
+        in_color = hog_map is not None and hog_map.ndim == 3
+        panel.backdrop.opacity = 1.0 if in_color else BACKDROP_OPACITY[HOG]
+        self.show(HOG, hog_map if in_color else frame, None if in_color else hog_map)
 
     def blank(self, key: str) -> None:
         """Empty a panel: there is no frame to show."""

@@ -1,10 +1,11 @@
-"""The dock's sections on what is shown: panels and opacity, HOG settings, class legend."""
+"""The dock's sections on what is shown: panels and their look, HOG settings."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, QSize, Qt
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -13,20 +14,21 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QPushButton,
-    QSizePolicy,
     QSlider,
     QSpinBox,
     QWidget,
 )
 
 from napari_hogseg.features.hog import HOG_PRESETS
-from napari_hogseg.ui.labels import ERROR_COLORS
-from napari_hogseg.ui.products import HogSettings
-from napari_hogseg.ui.review_layers import ORDER, OVERLAY_OPACITY, TITLES, TRUTH
+from napari_hogseg.ui.labels import DIFFERENCE_COLORS, ERROR_COLORS
+from napari_hogseg.ui.looks import PALETTES
+from napari_hogseg.ui.products import HOG_VIEWS, HogSettings
+from napari_hogseg.ui.review_layers import DIFFERENCE, FIRST, ORDER, RESIDUAL, TITLES
 from napari_hogseg.ui.section import Section, wrapped_label
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from napari_hogseg.data.scheme import Color
     from napari_hogseg.ui.review_controller import ReviewController
 
@@ -34,7 +36,7 @@ SWATCH_PX = 14
 
 
 class ShowSection(Section):
-    """Check boxes for the panels, opacity of the masks, legend of the error colours.
+    """Check boxes for the panels, how the masks are drawn, legends of the marks' colours.
 
     Parameters
     ----------
@@ -45,31 +47,78 @@ class ShowSection(Section):
     def __init__(self, controller: ReviewController, parent: QWidget | None = None) -> None:
         super().__init__("What to show", parent=parent)
         self._controller = controller
-        self.boxes = {key: QCheckBox(TITLES[key], checked=True) for key in ORDER}
-        grid = QGridLayout()
-        for position, (key, box) in enumerate(self.boxes.items()):
-            grid.addWidget(box, position // 2, position % 2)
-            box.toggled.connect(lambda checked, key=key: controller.set_panel_visible(key, visible=checked))
-        self.body.addLayout(grid)
+        self.boxes = {key: QCheckBox(TITLES[key], checked=key in FIRST) for key in ORDER}
+        look = controller.layers.look
         self.opacity = QSlider(Qt.Orientation.Horizontal, minimum=0, maximum=100)
-        self.opacity.setValue(round(100 * OVERLAY_OPACITY[TRUTH]))
-        self.opacity.valueChanged.connect(self._on_opacity)
-        form = QFormLayout()
-        form.addRow("Mask opacity", self.opacity)
-        self.body.addLayout(form)
-        self.body.addLayout(_error_legend())
+        self.opacity.setValue(round(100 * look.opacity))
+        self.palette_box = QComboBox()
+        self.palette_box.addItems(PALETTES)
+        self.palette_box.setCurrentText(look.palette)
+        self.contours = QCheckBox("Outlines only", checked=look.contours)
+        self.contours.setToolTip("Outlines instead of filled areas; the masks are the same.")
+        self._difference_legend = QWidget()
+        self._difference_legend.setLayout(_legend(DIFFERENCE_COLORS.values()))
+        self.note = wrapped_label()
+        self._lay_out()
+        for key, box in self.boxes.items():
+            box.toggled.connect(lambda checked, key=key: self._on_box(key, visible=checked))
+        self.opacity.valueChanged.connect(lambda: self._on_look())
+        self.palette_box.currentTextChanged.connect(lambda: self._on_look())
+        self.contours.toggled.connect(lambda: self._on_look())
         controller.clip_changed.connect(self._show_all)
         controller.panel_closed.connect(self._on_panel_closed)
+        controller.live_changed.connect(self._on_live)
 
-    def _on_opacity(self, percent: int) -> None:
-        self._controller.layers.set_opacity(percent / 100)
+    def _lay_out(self) -> None:
+        grid = QGridLayout()
+        for position, box in enumerate(self.boxes.values()):
+            grid.addWidget(box, position // 2, position % 2)
+        self.boxes[RESIDUAL].setToolTip(
+            "What the network's heads say the HOG is, minus what it is. Needs no ground truth."
+        )
+        self.boxes[DIFFERENCE].setToolTip("Where the model in use and the one before it differ.")
+        self.body.addLayout(grid)
+        form = QFormLayout()
+        form.addRow("Mask opacity", self.opacity)
+        form.addRow("Colours", self.palette_box)
+        form.addRow("", self.contours)
+        self.body.addLayout(form)
+        self.body.addLayout(_legend(ERROR_COLORS.values()))
+        for widget in (self._difference_legend, self.note):
+            widget.setVisible(False)
+            self.body.addWidget(widget)
+
+    def _on_box(self, key: str, *, visible: bool) -> None:
+        self._controller.set_panel_visible(key, visible=visible)
+        self._difference_legend.setVisible(self.boxes[DIFFERENCE].isChecked())
+        self._on_live()
+
+    def _on_look(self) -> None:
+        look = replace(
+            self._controller.layers.look,
+            palette=self.palette_box.currentText(),
+            contours=self.contours.isChecked(),
+            opacity=self.opacity.value() / 100,
+        )
+        self.opacity.setEnabled(not look.contours)
+        self._controller.set_look(look)
+
+    def _on_live(self, _state: object = None) -> None:
+        """Say what the panels beside the first four have to say, where they are asked for."""
+        session = self._controller.session
+        extras = None if session is None else session.live.state.extras
+        said = {} if extras is None else {RESIDUAL: extras.residual_note, DIFFERENCE: extras.difference_note}
+        text = "\n".join(note for key, note in said.items() if note and self.boxes[key].isChecked())
+        if text != self.note.text():
+            self.note.setText(text)
+            self.note.setVisible(bool(text))
 
     def _show_all(self) -> None:
-        """Hide again what was hidden: a new clip comes with all its panels."""
+        """Show and hide as the boxes say: a new clip comes with its first panels."""
         for key, box in self.boxes.items():
-            if not box.isChecked():
-                self._controller.set_panel_visible(key, visible=False)
-        self._on_opacity(self.opacity.value())
+            made = self._controller.grid.get(key) is not None
+            if box.isChecked() != made or not box.isChecked():
+                self._controller.set_panel_visible(key, visible=box.isChecked())
 
     def _on_panel_closed(self, key: str) -> None:
         with QSignalBlocker(self.boxes[key]):  # the layer is gone already
@@ -88,11 +137,18 @@ class HogSection(Section):
     def __init__(self, controller: ReviewController, parent: QWidget | None = None) -> None:
         super().__init__("HOG settings", opened=False, parent=parent)
         self._controller = controller
+        self.view = QComboBox()
+        self.view.addItems(HOG_VIEWS)
+        self.view.setToolTip(
+            "glyphs: lines along the edges. orientation: the edge's direction as hue, red horizontal, "
+            "cyan vertical. energy: how strong the strongest edge is."
+        )
         self.preset = QComboBox()
         self.preset.addItems(["custom", *HOG_PRESETS])
         self.orientations = QSpinBox(minimum=2, maximum=36)
         self.cell_px = QSpinBox(minimum=4, maximum=64, suffix=" px")
         form = QFormLayout()
+        form.addRow("Draw", self.view)
         form.addRow("Preset", self.preset)
         form.addRow("Orientations", self.orientations)
         form.addRow("Cell size", self.cell_px)
@@ -100,6 +156,7 @@ class HogSection(Section):
         self.body.addWidget(wrapped_label("The map is drawn at the frame's own size."))
         self._show(controller.hog)
         self.preset.currentTextChanged.connect(self._on_preset)
+        self.view.currentTextChanged.connect(lambda: self._on_numbers())
         self.orientations.valueChanged.connect(lambda: self._on_numbers())
         self.cell_px.valueChanged.connect(lambda: self._on_numbers())
 
@@ -115,77 +172,14 @@ class HogSection(Section):
     def _on_preset(self, name: str) -> None:
         if name in HOG_PRESETS:
             params = HOG_PRESETS[name]
-            hog = HogSettings(params.orientations, params.cell_px)
+            hog = HogSettings(params.orientations, params.cell_px, self.view.currentText())
             self._show(hog)
             self._controller.set_hog(hog)
 
     def _on_numbers(self) -> None:
-        hog = HogSettings(self.orientations.value(), self.cell_px.value())
+        hog = HogSettings(self.orientations.value(), self.cell_px.value(), self.view.currentText())
         self._show(hog)
         self._controller.set_hog(hog)
-
-
-class LegendSection(Section):
-    """The classes: a click selects one for painting.
-
-    Parameters
-    ----------
-    controller : ReviewController
-    parent : QWidget, optional
-    """
-
-    def __init__(self, controller: ReviewController, parent: QWidget | None = None) -> None:
-        super().__init__("Classes: click one to paint it", parent=parent)
-        self._controller = controller
-        self._buttons: dict[int | None, QPushButton] = {}
-        self._list = QGridLayout()
-        self._list.setSpacing(2)
-        self.body.addLayout(self._list)
-        self._hint = wrapped_label("Open a clip to see its classes.")
-        self.body.addWidget(self._hint)
-        controller.clip_changed.connect(self._rebuild)
-        controller.class_changed.connect(self._mark_selected)
-
-    def _rebuild(self) -> None:
-        for button in self._buttons.values():
-            self._list.removeWidget(button)
-            button.deleteLater()
-        self._buttons = {}
-        session = self._controller.session
-        if session is None:
-            return
-        scheme = session.clip.scheme
-        rows: list[tuple[int | None, str, Color | None]] = [
-            (class_id, name, scheme.colors[class_id]) for class_id, name in enumerate(scheme.classes)
-        ]
-        for position, (class_id, name, color) in enumerate([*rows, (None, "unlabelled (erase)", None)]):
-            button = self._button(class_id, name, color)
-            self._buttons[class_id] = button
-            if class_id is None:
-                self._list.addWidget(button, (position + 1) // 2, 0, 1, 2)
-            else:
-                self._list.addWidget(button, position // 2, position % 2)
-        self._hint.setText(
-            "Number keys choose a class, 0 erases. [ and ] change the brush, F fills, Ctrl+Z undoes."
-        )
-        self._mark_selected()
-
-    def _button(self, class_id: int | None, name: str, color: Color | None) -> QPushButton:
-        key = "0" if class_id is None else str(class_id + 1) if class_id < 9 else ""
-        button = QPushButton(f"{key}  {name}" if key else name, checkable=True)
-        button.setIcon(swatch(color))
-        button.setIconSize(QSize(SWATCH_PX, SWATCH_PX))
-        button.setStyleSheet("QPushButton { text-align: left; padding: 3px 6px; }")
-        # Both columns share the width there is, whatever the longest name wants.
-        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        button.setToolTip(name)
-        button.clicked.connect(lambda: self._controller.select_class(class_id))
-        return button
-
-    def _mark_selected(self) -> None:
-        selected = self._controller.selected_class
-        for class_id, button in self._buttons.items():
-            button.setChecked(class_id == selected)
 
 
 def swatch(color: Color | None) -> QIcon:
@@ -195,10 +189,11 @@ def swatch(color: Color | None) -> QIcon:
     return QIcon(pixmap)
 
 
-def _error_legend() -> QHBoxLayout:
+def _legend(entries: Iterable[tuple[str, Color]]) -> QHBoxLayout:
     row = QHBoxLayout()
+    row.setContentsMargins(0, 0, 0, 0)
     row.setSpacing(4)
-    for name, color in ERROR_COLORS.values():
+    for name, color in entries:
         patch = QLabel()
         patch.setPixmap(swatch(color).pixmap(SWATCH_PX, SWATCH_PX))
         row.addWidget(patch)

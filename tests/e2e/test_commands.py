@@ -79,6 +79,15 @@ def test_train_then_evaluate_then_score(hogseg: Hogseg, toy: Path, run_folder: P
     assert (toy / "tables" / "against" / "frames.csv").is_file()
 
 
+def test_tensorboard_gets_a_run_and_a_folder_of_runs(hogseg: Hogseg, toy: Path, run_folder: Path) -> None:
+    for source, name in (("run", "run"), (".", f"{toy.name}/run")):
+        done = hogseg("tensorboard", source, "--out", "logs", "--follow" if source == "run" else "--out=logs")
+        assert done.returncode == 0, done.stderr
+        assert "runs: 1. Look at them: tensorboard --logdir logs" in done.stderr
+        (written,) = (toy / "logs" / name).iterdir()
+        assert written.stat().st_size > 1000
+
+
 def test_resume_goes_on_and_refuses_another_recipe(hogseg: Hogseg, toy: Path, run_folder: Path) -> None:
     done = hogseg("train", "toy.toml", "--data", "data", "--out", "run")
     assert done.returncode == 2
@@ -102,10 +111,13 @@ def test_trials_before_a_run_write_nothing_but_what_is_asked_for(hogseg: Hogseg,
     done = hogseg("train", "toy.toml", "--data", "data", "--out", "run", "--overfit-one-batch", 3)
     assert done.returncode == 0, done.stderr
     assert "in 3 steps" in done.stderr
-    done = hogseg("lr-find", "toy.toml", "--data", "data", "--steps", 4, "--csv", "rates.csv")
+    done = hogseg(
+        "lr-find", "toy.toml", "--data", "data", "--steps", 4, "--csv", "rates.csv", "--plot", "a.png"
+    )
     assert done.returncode == 0, done.stderr
     assert (toy / "rates.csv").read_text().splitlines()[0] == "rate,loss,smoothed"
     assert len((toy / "rates.csv").read_text().splitlines()) == 5
+    assert imageio.imread(toy / "a.png").std() > 1
     assert not (toy / "run").exists()
 
 
@@ -213,7 +225,7 @@ def test_options_are_frozen(hogseg: Hogseg) -> None:
         "train": {
             *("--data", "--out", "--set", "--resume", "--dry-run", "--overfit-one-batch", "--events-stdout"),
         },
-        "lr-find": {"--data", "--set", "--first", "--last", "--steps", "--csv"},
+        "lr-find": {"--data", "--set", "--first", "--last", "--steps", "--csv", "--plot"},
         "finetune": {
             *(
                 "--data",
@@ -241,6 +253,7 @@ def test_options_are_frozen(hogseg: Hogseg) -> None:
             *("--data", "--out", "--recipe", "--seed", "--arm", "--set", "--protocol", "--jobs"),
             *("--num-threads", "--device"),
         },
+        "tensorboard": {"--out", "--follow"},
         "predict": {"--out", "--device"},
         "hog": {"--out", "--preset"},
         "score": {"--classes", "--layout", "--frames", *SCORING_FLAGS},

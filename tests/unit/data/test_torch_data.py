@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from napari_hogseg.data.layouts import open_dataset
-from napari_hogseg.data.torch_data import FrameDataset, Source, StepSampler, Stream
+from napari_hogseg.data.torch_data import CACHE_BYTES, FrameDataset, Source, StepSampler, Stream
 from napari_hogseg.features.hog import HogParams
 from napari_hogseg.features.pseudo_labels import HogLabel
 from napari_hogseg.runs.config import AugmentConfig
@@ -62,6 +62,33 @@ def test_no_hog_is_computed_when_none_is_asked_for(tmp_path: Path) -> None:
         [Source(dataset, dataset.samples)], AugmentConfig(crop_px=48), None, short_px=48, seed=0
     )
     assert frames[0, 0]["hog"].numel() == 0
+
+
+def test_the_cache_stays_in_its_bound_and_changes_no_batch(tmp_path: Path) -> None:
+    dataset = open_dataset(write_tree(tmp_path, {"a": 5}))
+    params = AugmentConfig(crop_px=48, rotation=0.5, brightness=0.2)
+    frame_bytes = 48 * 64 * (3 + 1)  # RGB and its mask
+
+    def batches(cache_bytes: int) -> tuple[list[torch.Tensor], int, int]:
+        frames = FrameDataset(
+            [Source(dataset, dataset.samples)], params, HOG, short_px=48, seed=3, cache_bytes=cache_bytes
+        )
+        sampler = StepSampler([Stream(0, 5, 2)], seed=3, first_step=0, num_steps=10)
+        items = [batch[name] for batch in DataLoader(frames, batch_sampler=sampler) for name in batch]
+        return items, sum(a.nbytes for pair in frames._cache.values() for a in pair), len(frames._cache)
+
+    plain, num_bytes, num_frames = batches(0)
+    assert (num_bytes, num_frames) == (0, 0)
+    for bound, kept in (
+        (frame_bytes - 1, 0),
+        (2 * frame_bytes, 2),
+        (3 * frame_bytes + 1, 3),
+        (CACHE_BYTES, 5),
+    ):
+        items, num_bytes, num_frames = batches(bound)
+        assert (num_bytes, num_frames) == (kept * frame_bytes, kept)
+        assert num_bytes <= bound
+        assert all(torch.equal(a, b) for a, b in zip(items, plain, strict=True))
 
 
 def test_every_epoch_is_a_permutation_of_its_own() -> None:

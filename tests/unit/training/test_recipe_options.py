@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from napari_hogseg.data.class_balance import count_pixels, median_frequency
+from napari_hogseg.data.torch_data import CACHE_BYTES
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.io.images import read_mask, write_mask
 from napari_hogseg.runs.events import Progress
@@ -108,3 +109,16 @@ def test_repeats_come_from_the_training_masks(config: RunConfig, tmp_path: Path)
     share = [met[index] / sum(met.values()) for index in range(4)]
     factor = (0.9 / 0.5) ** 0.5
     assert share == pytest.approx([1 / (2 + 2 * factor)] * 2 + [factor / (2 + 2 * factor)] * 2, abs=0.05)
+
+
+def test_the_frame_cache_is_as_large_as_the_recipe_says_and_changes_no_loss(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    config = changed(changed(config, "target", standardise=True), "train", num_steps=3)
+    without = changed(config, "train", cache_mb=0)
+    default = assemble(config, tmp_path / "run", resume=False).frames
+    assert default.cache_bytes == CACHE_BYTES
+    assert len(default._cache) == 4  # the fit of the statistics reads all training frames
+    assert not assemble(without, tmp_path / "run", resume=False).frames._cache
+    losses = [[e.loss for e in progress(run(c, tmp_path / str(n)))] for n, c in enumerate((config, without))]
+    assert losses[0] == losses[1]
