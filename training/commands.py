@@ -253,10 +253,15 @@ def find_rate(
 
 
 def evaluate_model(
-    model: Path, frames: EvaluatedFrames, protocol: str, options: ScoringOptions, device: str
+    model: Path,
+    frames: EvaluatedFrames,
+    protocol: str,
+    options: ScoringOptions,
+    device: str,
+    inference: InferenceOptions | None = None,
 ) -> ScoreReport:
     """Score a model by a protocol; an empty one means the data set's own."""
-    predictor = Predictor.load(model, device)
+    predictor = Predictor.load(model, device, inference)
     data = predictor.spec.data
     dataset = open_dataset(frames.root or data.root, frames.layout or data.layout)
     if dataset.scheme.num_classes != predictor.scheme.num_classes:

@@ -1,12 +1,12 @@
 """Smart edge: the rim of a stroke snaps to the strongest gradient nearby.
 
-A live-wire (Mortensen & Barrett, "Intelligent scissors", SIGGRAPH 1995) in the band round the painted outline:
-the band is unrolled along the outline into a strip, positions along the rim down and offsets from it across,
-and the cheapest path from its first row to its last is the new rim. Unrolled, the path must go once round, and
-the two rims of a thin stroke cannot be mistaken for each other, as in the picture itself they would. Owns the
+A live-wire (Mortensen & Barrett, "Intelligent scissors", SIGGRAPH 1995) in the band round the painted
+outline: the band is unrolled along the outline into a strip, positions along the rim down and offsets from it
+across, and the cheapest path from its first row to its last is the new rim. Unrolled, the path must go once
+round, and the two rims of a thin stroke cannot be mistaken for each other, as in the picture itself they would. Owns the
 geometry only; when to snap, and the painting, are `ui`'s part. No Qt, no torch.
 
-Legend: L positions along an outline, one a pixel; K offsets across it, outward positive; points are (row, col).
+Legend: L positions along an outline, one a pixel; K offsets across it, outward positive; points (row, col).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _snap_outline(
 def _strip_cost(
     found: npt.NDArray[np.float64], offsets: npt.NDArray[np.float64], band_px: int
 ) -> npt.NDArray[np.float64]:
-    """Cost of the rim passing at each place of the strip: low on edges, a little higher away from the stroke."""
+    """Cost of the rim at each place of the strip: low on edges, a little higher away from the stroke."""
     sure = np.clip(found - NOISE_GRADIENT, 0, None)
     # The strongest edge on each normal counts as one: a rim may be sharp here and faint there.
     best = np.maximum(sure.max(axis=1, keepdims=True), NOISE_GRADIENT)
@@ -147,7 +147,7 @@ def _evenly(outline: Points) -> Points:
 
 
 def _normals(points: Points, part: Region) -> Points:
-    """Unit vectors that point out of the region."""
+    """Give unit vectors that point out of the region."""
     smooth = gaussian_filter1d(points, NORMAL_SIGMA_PX, axis=0, mode="wrap")
     along = np.roll(smooth, -1, axis=0) - np.roll(smooth, 1, axis=0)
     across = np.stack([along[:, 1], -along[:, 0]], axis=1)
@@ -197,7 +197,7 @@ def _off_the_edge(shape: tuple[int, ...]) -> Region:
 
 
 def _window(region: Region, margin_px: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """The part of the frame that matters: the region's box and a margin."""
+    """Cut out the part of the frame that matters: the region's box and a margin."""
     rows, cols = np.nonzero(region.any(axis=1))[0], np.nonzero(region.any(axis=0))[0]
     return tuple(  # type: ignore[return-value]
         slice(max(int(places[0]) - margin_px, 0), min(int(places[-1]) + margin_px + 1, size))
