@@ -205,7 +205,7 @@ def evaluate(  # noqa: PLR0913 - each is a flag
     tolerance_px: ToleranceOption = None,
     window_px: WindowOption = 0,
     overlap: OverlapOption = 0.5,
-    tta: MirrorOption = False,
+    tta: MirrorOption = False,  # noqa: FBT002 - a flag
     scales: ScalesOption = "1",
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
@@ -280,7 +280,7 @@ def predict(
     out: OutOption,
     window_px: WindowOption = 0,
     overlap: OverlapOption = 0.5,
-    tta: MirrorOption = False,
+    tta: MirrorOption = False,  # noqa: FBT002 - a flag
     scales: ScalesOption = "1",
     device: DeviceOption = "auto",
 ) -> None:

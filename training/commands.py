@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from napari_hogseg.data.layouts import DataSet, Sample
+    from napari_hogseg.inference.options import InferenceOptions
     from napari_hogseg.metrics.reports import ScoreReport
     from napari_hogseg.metrics.scoring_options import ScoringOptions
     from napari_hogseg.runs.config import FineTuneConfig, RunConfig

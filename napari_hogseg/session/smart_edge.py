@@ -3,8 +3,8 @@
 A live-wire (Mortensen & Barrett, "Intelligent scissors", SIGGRAPH 1995) in the band round the painted
 outline: the band is unrolled along the outline into a strip, positions along the rim down and offsets from it
 across, and the cheapest path from its first row to its last is the new rim. Unrolled, the path must go once
-round, and the two rims of a thin stroke cannot be mistaken for each other, as in the picture itself they would. Owns the
-geometry only; when to snap, and the painting, are `ui`'s part. No Qt, no torch.
+round, and the two rims of a thin stroke cannot be mistaken for each other, as in the picture itself they
+would. Owns the geometry only; when to snap, and the painting, are `ui`'s part. No Qt, no torch.
 
 Legend: L positions along an outline, one a pixel; K offsets across it, outward positive; points (row, col).
 """
