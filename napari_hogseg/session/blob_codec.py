@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 BOUNDARY_PX = 3.0
 #: Smaller ones are a pixel's width of doubt, thousands a clip: no list of them is ever worked through.
 MIN_AREA_PX = 20
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 class ErrorBlobCodec:
@@ -44,7 +49,7 @@ class ErrorBlobCodec:
     def to_table(self, blob: ErrorBlob) -> dict[str, Any]:
         """Write one as plain values; a number that is none becomes null."""
         table = asdict(blob)
-        return {name: None if value != value else value for name, value in table.items()}
+        return {name: None if _is_nan(value) else value for name, value in table.items()}
 
     def from_table(self, table: dict[str, Any]) -> ErrorBlob:
         """Read one back."""

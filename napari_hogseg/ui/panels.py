@@ -165,8 +165,7 @@ class PanelGrid(QObject):
             return None
         layers = self._viewer.layers
         contents = self._viewer.canvas.grid.contents_at(cell, layers)
-        inside = {id(layers[index]) for index in contents}
-        return next((panel for panel in self.panels if id(panel.backdrop) in inside), None)
+        return next((panel for panel in self.panels if layers.index(panel.backdrop) in contents), None)
 
     def _apply_visibility(self) -> None:
         for panel in self.panels:

@@ -277,8 +277,9 @@ class ReviewController(QObject):
     def _on_double_click(self, viewer: Viewer, _event: object) -> None:
         """Give the panel under the mouse the whole canvas, or put the grid back; napari would zoom."""
         layer = self.truth_layer
-        if layer is not None and str(layer.mode) == "polygon":
-            return  # there a double click closes the polygon
+        active = self.viewer.layers.selection.active
+        if layer is not None and active == layer and str(layer.mode) not in ("pan_zoom", "transform"):
+            return  # its first click has painted already, and closes a polygon
         panel = self.grid.panel_at(viewer.cursor.viewbox)
         self.enlarge(None if panel is None or self.grid.enlarged else panel.key)
 
