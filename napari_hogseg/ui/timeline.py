@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -146,6 +147,7 @@ class Timeline(QWidget):
         self._masks = _Masks(np.zeros(0, bool), np.zeros(0, bool))
         self._progress = SurveyProgress()
         self._ended_by = ""
+        self._is_closed = False
         self._news: tuple[object, ...] = ()
         self.canvas = TimelineCanvas(self._describe, self)
         self.canvas.setToolTip(HINT)
@@ -190,6 +192,8 @@ class Timeline(QWidget):
         self.canvas.range_marked.connect(self.mark_range)
         self.canvas.range_removed.connect(self.remove_range)
         self.pause.toggled.connect(self._on_pause)
+        # A bound method of a dying object would be disconnected before the signal.
+        self.destroyed.connect(partial(Timeline.close_survey, self))
         self._tick.timeout.connect(self._on_tick)
         for box in self.boxes.values():
             box.toggled.connect(self._show)
@@ -220,8 +224,9 @@ class Timeline(QWidget):
     def _begin_survey(self) -> None:
         """Survey the clip on screen with the model in use, instead of whatever was surveyed."""
         old, session, model = self.worker, self._session, self._controller.model
+        self._tick.stop()
         self._end_survey(wait_s=0.0)
-        if session is not None and model is not None and not self._controller.closed:
+        if session is not None and model is not None and not self._is_closed:
             self.worker = SurveyWorker(
                 session.clip.source, session.store, model.predictor, self._blobs, after=old, parent=self
             )
@@ -236,20 +241,19 @@ class Timeline(QWidget):
 
     def _end_survey(self, wait_s: float) -> None:
         worker, self.worker, self._ended_by = self.worker, None, ""
-        self._tick.stop()
         self._progress.end()
         if worker is not None:
             worker.close(wait_s)
 
     def close_survey(self) -> None:
         """End the thread, within a second, and let go of the viewer. Safe to call twice."""
-        worker = self.worker
         self._end_survey(wait_s=1.0)
-        self.source.follow(None)
+        if self._is_closed:
+            return
+        self._is_closed = True
         viewer = self._controller.viewer
         viewer.dims.events.current_step.disconnect(self._on_step)
         viewer.events.theme.disconnect(self._on_theme)
-        del worker
 
     # --- what the person does ---------------------------------------------------------------------
 

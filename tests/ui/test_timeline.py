@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 
@@ -277,10 +276,11 @@ def test_another_model_takes_over_and_no_thread_is_left(case, clip_folder, heade
     surveyed(case)
     case.wait(lambda: not first.thread.is_alive())
     assert sum(thread.name == "hogseg survey" for thread in threading.enumerate()) == 1
-    gc.collect()
-    case.timeline.close_survey()
-    assert sum(thread.name == "hogseg survey" for thread in threading.enumerate()) == 0
-    case.controller.closing.disconnect(case.timeline.close_survey)
+    case.viewer.window.remove_dock_widget(case.timeline)
+    case.timeline.deleteLater()
+    case.wait(lambda: all(thread.name != "hogseg survey" for thread in threading.enumerate()))
+    case.viewer.theme = "light"
+    case.goto(3)
 
 
 def test_kept_records_show_at_once_and_count_after_a_look_at_the_mask(case, clip_folder, headed_model):
