@@ -27,7 +27,7 @@ GUTTER_PX, RIGHT_PX = 62, 6
 STRIP_PX, STRIP_GAP_PX = 7, 4
 AXIS_PX = 13
 MIN_CURVES_PX = 30
-FONT_PX = 10
+FONT_PX, MESSAGE_PX = 10, 13
 TICKS_APART_PX = 70
 ZOOM = 0.8
 HANDLE_PX = 5.0
@@ -190,7 +190,10 @@ class TimelineCanvas(QWidget):
             paint_curves(painter, box, self._curves, self.view, round(self.plot_px * ratio))
             painter.restore()
         if self.message:
-            painter.setPen(faded(self.colors.text, 190))
+            painter.setPen(faded(self.colors.text, 200))
+            font = self.font()
+            font.setPixelSize(MESSAGE_PX)
+            painter.setFont(font)
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, self.message)
         painter.end()
         return pixmap
