@@ -6,18 +6,22 @@ Legend: H, W native size; h, w size at the network's input; C classes.
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import torch
 from torch.nn import functional
 
 from napari_hogseg.data.augment import resize_frame
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.runs.checkpoint import ModelSpec, load_network, resolve_model_folder
+from napari_hogseg.runs.checkpoint import ModelSpec, load_network, read_target, resolve_model_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     from napari_hogseg.data.scheme import LabelScheme
@@ -54,6 +58,25 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+@dataclass(frozen=True, eq=False)
+class DeepAnswer:
+    """What the whole network says of a frame, heads included.
+
+    Attributes
+    ----------
+    seen : (h, w, 3) uint8 ndarray
+        The frame as the heads saw it.
+    descriptors : tuple of (D,) float32 ndarray
+        One a head; none without heads.
+    probabilities : (C, H, W) float32 ndarray
+        At native size.
+    """
+
+    seen: npt.NDArray[np.uint8] = field(repr=False)
+    descriptors: tuple[npt.NDArray[np.float32], ...] = field(repr=False)
+    probabilities: npt.NDArray[np.float32] = field(repr=False)
+
+
 class Predictor:
     """A loaded model. Calls from several threads take turns.
 
@@ -66,16 +89,26 @@ class Predictor:
         For display.
     digest : str
         SHA-256 of the weights: part of every cache key.
+    target : mapping, optional
+        Fitted arrays of the pseudo-label its heads learned.
     """
 
     def __init__(
-        self, network: MultiTaskNetwork, spec: ModelSpec, device: torch.device, *, name: str, digest: str
+        self,
+        network: MultiTaskNetwork,
+        spec: ModelSpec,
+        device: torch.device,
+        *,
+        name: str,
+        digest: str,
+        target: Mapping[str, npt.NDArray[np.float32]] | None = None,
     ) -> None:
         # Denormals of a barely trained network slow a CPU down tenfold.
         torch.set_flush_denormal(True)
         self._network = network.to(device).eval()
         self._lock = threading.Lock()
         self.spec, self.device, self.name, self.digest = spec, device, name, digest
+        self.target = dict(target or {})
 
     @classmethod
     def load(cls, path: Path | str, device: str = "auto") -> Predictor:
@@ -88,9 +121,8 @@ class Predictor:
         """
         folder = resolve_model_folder(Path(path))
         spec, network, digest = load_network(folder)
-        return cls(
-            network, spec, choose_device(device), name=_display_name(Path(path), folder), digest=digest
-        )
+        name = _display_name(Path(path), folder)
+        return cls(network, spec, choose_device(device), name=name, digest=digest, target=read_target(folder))
 
     @property
     def scheme(self) -> LabelScheme:
@@ -122,16 +154,45 @@ class Predictor:
         with torch.inference_mode():
             return self._logits(frame_HWC).softmax(0).cpu().numpy()
 
+    def answer(self, frame_HWC: npt.NDArray[np.uint8]) -> DeepAnswer:
+        """Run trunk and heads on one frame (H, W, 3) uint8: probabilities, and what the heads say.
+
+        In one pass where the heads accept the frame's size; `official` heads are shown the whole frame at
+        the one size they know, its aspect ratio lost, as the pseudo-label's own resizing loses it.
+        """
+        small = resize_frame(frame_HWC, self.spec.model.input_short_px)
+        px = self._network.required_input_px
+        with torch.inference_mode():
+            if px is None:
+                x_BCHW = self._input(small)
+                with self._lock:
+                    logits, taps = self._network.trunk.forward_deep(x_BCHW)
+                    heads = [head(tap) for head, tap in zip(self._network.heads, taps, strict=False)]
+                probabilities = _upsampled(logits[0], frame_HWC.shape).softmax(0).cpu().numpy()
+                seen = small
+            else:
+                probabilities = self.probabilities(frame_HWC)
+                seen = np.asarray(cv2.resize(frame_HWC, (px, px), interpolation=cv2.INTER_AREA), np.uint8)
+                with self._lock:
+                    heads = self._network.predict_targets(self._input(seen))
+            descriptors = tuple(head[0].float().cpu().numpy() for head in heads)
+        return DeepAnswer(seen, descriptors, probabilities)
+
+    def _input(self, small_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
+        x_BCHW = torch.from_numpy(np.ascontiguousarray(small_HWC.transpose(2, 0, 1)))[None]
+        return x_BCHW.to(self.device).float() / 255.0
+
     def _logits(self, frame_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
         """Fused logits, (C, H, W) float32, upsampled to native size before any argmax."""
-        small = resize_frame(frame_HWC, self.spec.model.input_short_px)
-        x_BCHW = torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1)))[None]
+        x_BCHW = self._input(resize_frame(frame_HWC, self.spec.model.input_short_px))
         with self._lock:
-            logits = self._network(x_BCHW.to(self.device).float() / 255.0)
-        upsampled = functional.interpolate(
-            logits.float(), size=frame_HWC.shape[:2], mode="bilinear", align_corners=False
-        )
-        return upsampled[0]
+            logits = self._network(x_BCHW)
+        return _upsampled(logits, frame_HWC.shape)
+
+
+def _upsampled(logits: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    upsampled = functional.interpolate(logits.float(), size=shape[:2], mode="bilinear", align_corners=False)
+    return upsampled[0]
 
 
 def _display_name(given: Path, folder: Path) -> str:
