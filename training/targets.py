@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_hogseg.features.pseudo_labels import ZERO, FittedLabel, Standardised
+from napari_hogseg.features.pseudo_labels import ZERO, FittedLabel
 from napari_hogseg.io.errors import InputError
+from napari_hogseg.runs.target_label import MEAN, SCALE, restore_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +34,6 @@ MIN_VARIANCE = 1e-8
 CHECKED_CROPS = 16
 """Crops that tell whether a target varies, where nothing has to be fitted."""
 
-MEAN, SCALE = "standard.mean", "standard.scale"
 _BATCH = 16
 
 
@@ -92,19 +92,7 @@ def restore_target(
     InputError
         If the arrays are not those of the configuration.
     """
-    label = config.label(hog)
-    if isinstance(label, FittedLabel):
-        label = label.with_arrays(arrays)
-    if config.standardise:
-        for name in (MEAN, SCALE):
-            if name not in arrays or arrays[name].shape != (label.dim,):
-                raise InputError(
-                    "The model's target statistics are not of its configuration",
-                    where=name,
-                    remedy="model.toml and target.safetensors must come from one run.",
-                )
-        label = Standardised(label, arrays[MEAN], arrays[SCALE])
-    return Target(label, dict(arrays))
+    return Target(restore_label(config, hog, arrays), dict(arrays))
 
 
 def training_crops(

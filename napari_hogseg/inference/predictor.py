@@ -6,11 +6,10 @@ Legend: H, W native size; h, w size at the network's input; C classes.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import torch
 from torch.nn import functional
@@ -18,6 +17,7 @@ from torch.nn import functional
 from napari_hogseg.data.augment import resize_frame
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.checkpoint import ModelSpec, load_network, read_target, resolve_model_folder
+from napari_hogseg.runs.target_label import restore_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_hogseg.data.scheme import LabelScheme
     from napari_hogseg.features.hog import HogParams
+    from napari_hogseg.features.pseudo_labels import PseudoLabel
     from napari_hogseg.models.multitask import MultiTaskNetwork
 
 
@@ -58,25 +59,6 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-@dataclass(frozen=True, eq=False)
-class DeepAnswer:
-    """What the whole network says of a frame, heads included.
-
-    Attributes
-    ----------
-    seen : (h, w, 3) uint8 ndarray
-        The frame as the heads saw it.
-    descriptors : tuple of (D,) float32 ndarray
-        One a head; none without heads.
-    probabilities : (C, H, W) float32 ndarray
-        At native size.
-    """
-
-    seen: npt.NDArray[np.uint8] = field(repr=False)
-    descriptors: tuple[npt.NDArray[np.float32], ...] = field(repr=False)
-    probabilities: npt.NDArray[np.float32] = field(repr=False)
-
-
 class Predictor:
     """A loaded model. Calls from several threads take turns.
 
@@ -90,7 +72,7 @@ class Predictor:
     digest : str
         SHA-256 of the weights: part of every cache key.
     target : mapping, optional
-        Fitted arrays of the pseudo-label its heads learned.
+        Fitted arrays of the pseudo-label.
     """
 
     def __init__(
@@ -108,7 +90,7 @@ class Predictor:
         self._network = network.to(device).eval()
         self._lock = threading.Lock()
         self.spec, self.device, self.name, self.digest = spec, device, name, digest
-        self.target = dict(target or {})
+        self._target = dict(target or {})
 
     @classmethod
     def load(cls, path: Path | str, device: str = "auto") -> Predictor:
@@ -121,8 +103,14 @@ class Predictor:
         """
         folder = resolve_model_folder(Path(path))
         spec, network, digest = load_network(folder)
-        name = _display_name(Path(path), folder)
-        return cls(network, spec, choose_device(device), name=name, digest=digest, target=read_target(folder))
+        return cls(
+            network,
+            spec,
+            choose_device(device),
+            name=_display_name(Path(path), folder),
+            digest=digest,
+            target=read_target(folder),
+        )
 
     @property
     def scheme(self) -> LabelScheme:
@@ -133,6 +121,16 @@ class Predictor:
     def hog(self) -> HogParams:
         """The HOG its heads learned."""
         return self.spec.hog.params
+
+    @property
+    def network(self) -> MultiTaskNetwork:
+        """The network, in evaluation mode: to be run by another thread without waiting for a turn."""
+        return self._network
+
+    @cached_property
+    def label(self) -> PseudoLabel:
+        """What its heads were taught; InputError where the label cannot be made again."""
+        return restore_label(self.spec.target, self.spec.hog, self._target)
 
     def predict(self, frame_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Segment one frame.
@@ -154,45 +152,16 @@ class Predictor:
         with torch.inference_mode():
             return self._logits(frame_HWC).softmax(0).cpu().numpy()
 
-    def answer(self, frame_HWC: npt.NDArray[np.uint8]) -> DeepAnswer:
-        """Run trunk and heads on one frame (H, W, 3) uint8: probabilities, and what the heads say.
-
-        In one pass where the heads accept the frame's size; `official` heads are shown the whole frame at
-        the one size they know, its aspect ratio lost, as the pseudo-label's own resizing loses it.
-        """
-        small = resize_frame(frame_HWC, self.spec.model.input_short_px)
-        px = self._network.required_input_px
-        with torch.inference_mode():
-            if px is None:
-                x_BCHW = self._input(small)
-                with self._lock:
-                    logits, taps = self._network.trunk.forward_deep(x_BCHW)
-                    heads = [head(tap) for head, tap in zip(self._network.heads, taps, strict=False)]
-                probabilities = _upsampled(logits[0], frame_HWC.shape).softmax(0).cpu().numpy()
-                seen = small
-            else:
-                probabilities = self.probabilities(frame_HWC)
-                seen = np.asarray(cv2.resize(frame_HWC, (px, px), interpolation=cv2.INTER_AREA), np.uint8)
-                with self._lock:
-                    heads = self._network.predict_targets(self._input(seen))
-            descriptors = tuple(head[0].float().cpu().numpy() for head in heads)
-        return DeepAnswer(seen, descriptors, probabilities)
-
-    def _input(self, small_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
-        x_BCHW = torch.from_numpy(np.ascontiguousarray(small_HWC.transpose(2, 0, 1)))[None]
-        return x_BCHW.to(self.device).float() / 255.0
-
     def _logits(self, frame_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
         """Fused logits, (C, H, W) float32, upsampled to native size before any argmax."""
-        x_BCHW = self._input(resize_frame(frame_HWC, self.spec.model.input_short_px))
+        small = resize_frame(frame_HWC, self.spec.model.input_short_px)
+        x_BCHW = torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1)))[None]
         with self._lock:
-            logits = self._network(x_BCHW)
-        return _upsampled(logits, frame_HWC.shape)
-
-
-def _upsampled(logits: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    upsampled = functional.interpolate(logits.float(), size=shape[:2], mode="bilinear", align_corners=False)
-    return upsampled[0]
+            logits = self._network(x_BCHW.to(self.device).float() / 255.0)
+        upsampled = functional.interpolate(
+            logits.float(), size=frame_HWC.shape[:2], mode="bilinear", align_corners=False
+        )
+        return upsampled[0]
 
 
 def _display_name(given: Path, folder: Path) -> str:

@@ -1,159 +1,195 @@
-"""The label-free residual: what the heads say a frame's pseudo-label is, minus what it is.
+"""HOG residual: what the heads say the pseudo-label of a frame is, minus what it is. No mask is needed.
 
-Where the heads cannot tell a frame's HOG the frame is unlike those of the training, and the segmentation is
-worth a look, although nobody has drawn a mask. Owns the comparison; the network is `predictor`'s, labels are
-`napari_hogseg.features`'.
+A frame whose hand-crafted feature the decoder cannot tell is one that it does not see as it saw its training
+frames: hence a measure of trouble on frames that nobody labelled. Owns the comparison and one pass that gives
+prediction, entropy and residual together; drawing is `ui`'s.
 
-Axes: D values of the pseudo-label; R, S cell rows and columns.
+Legend: H, W native size; h, w the network's input; D values of the label; P, Q rows and columns of blocks;
+R, S of cells; C classes.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+import torch
+from torch.nn import functional
 
-from napari_hogseg.features.pseudo_labels import FittedLabel, HogLabel, PseudoLabel, Standardised
+from napari_hogseg.data.augment import resize_frame
+from napari_hogseg.features.pseudo_labels import HogLabel
 from napari_hogseg.io.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from napari_hogseg.features.grid import HogGrid
-    from napari_hogseg.inference.predictor import DeepAnswer, Predictor
+    from napari_hogseg.inference.predictor import Predictor
 
-#: Names under which the training keeps a standardised label's statistics beside the weights.
-MEAN, SCALE = "standard.mean", "standard.scale"
+    Frame = npt.NDArray[np.uint8]  # (H, W, 3)
+    Map = npt.NDArray[np.float32]  # (R, S)
 
 
 @dataclass(frozen=True, eq=False)
 class HogResidual:
-    """Of one frame.
+    """How far the heads are off, in squared units of the pseudo-label.
 
     Attributes
     ----------
     total : float
-        Mean of `by_stage`.
+        Sum over the stages, as the training's loss sums them.
     by_stage : tuple of float
         Mean squared error of each head, finest decoder stage first.
     maps : tuple of (R, S) float32 ndarray
-        Mean squared error in each cell of the label's grid, one a head. A value of a HOG block counts for
-        its own cell, in every block that holds the cell; any other label's block counts for all its cells
-        alike (so a label of the whole frame has a map of one value).
+        The same by cell of the label's grid, a map a stage. A value of HOG counts for the cell that it
+        describes, in every block that holds the cell; another label's block counts for all its cells alike.
+        Empty where the label has no place in the frame (a Fisher vector).
     """
 
     total: float
     by_stage: tuple[float, ...]
-    maps: tuple[npt.NDArray[np.float32], ...] = field(repr=False)
+    maps: tuple[Map, ...] = field(repr=False)
+
+    def pictures(self, height: int, width: int) -> tuple[Map, ...]:
+        """Draw the maps at a frame's size, (H, W) float32 each, bilinear between the cells' centres."""
+        return tuple(
+            np.asarray(cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR))
+            for each in self.maps
+        )
 
 
-class ResidualMeter:
-    """The residual of one model's heads; its pseudo-label is made once.
+@dataclass(frozen=True, eq=False)
+class FrameReading:
+    """What one pass tells of a frame.
 
-    Parameters
+    Attributes
     ----------
-    predictor : Predictor
-
-    Raises
-    ------
-    InputError
-        If the model has no heads, or its label cannot be made here.
+    class_ids : (H, W) uint8 ndarray
+        The prediction, pixel for pixel that of `Predictor.predict`.
+    entropy : float
+        Mean entropy of the class probabilities at the network's input size, in nats over log C: 0 where all
+        is certain, 1 where every class is as likely as any other.
+    residual : HogResidual or None
+        None for a model without heads.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
-        if predictor.spec.model.head == "none":
-            raise InputError(
-                "This model has no regression heads, so it has no HOG residual",
-                where=predictor.name,
-                remedy='Load a model that was trained with heads (model.head other than "none").',
-            )
-        self._predictor = predictor
-        self._label = model_label(predictor)
-
-    def measure(self, frame_HWC: npt.NDArray[np.uint8]) -> HogResidual:
-        """Measure a frame (H, W, 3) uint8."""
-        return self.compare(self._predictor.answer(frame_HWC))
-
-    def compare(self, answer: DeepAnswer) -> HogResidual:
-        """Measure what the network has answered."""
-        truth_D = self._label.compute(answer.seen[None])[0]
-        errors = [(said_D - truth_D) ** 2 for said_D in answer.descriptors]
-        by_stage = tuple(float(error_D.mean()) for error_D in errors)
-        within = isinstance(getattr(self._label, "label", self._label), HogLabel)
-        maps = tuple(cell_means(error_D, self._label.grid, within_block=within) for error_D in errors)
-        return HogResidual(float(np.mean(by_stage)), by_stage, maps)
+    class_ids: npt.NDArray[np.uint8] = field(repr=False)
+    entropy: float
+    residual: HogResidual | None
 
 
-def hog_residual(predictor: Predictor, frame_HWC: npt.NDArray[np.uint8]) -> HogResidual:
-    """Measure one frame; for many frames a `ResidualMeter` makes the label once.
+def hog_residual(predictor: Predictor, frame_HWC: Frame) -> HogResidual:
+    """Compare the heads of a model with the pseudo-label of a frame.
 
     Parameters
     ----------
     predictor : Predictor
     frame_HWC : (H, W, 3) uint8 ndarray
 
-    Raises
-    ------
-    InputError
-        If the model has no heads, or its label cannot be made here.
-    """
-    return ResidualMeter(predictor).measure(frame_HWC)
-
-
-def model_label(predictor: Predictor) -> PseudoLabel:
-    """Make the pseudo-label that a model's heads learned, with its fitted arrays.
+    Returns
+    -------
+    HogResidual
 
     Raises
     ------
     InputError
-        If arrays are missing or of another shape, or the label's package is not installed.
+        If the model has no regression heads, or its label cannot be made again.
+
+    Notes
+    -----
+    Both sides see the whole frame at the network's input size. `official` heads take 256x256 pixels and
+    nothing else: for them the frame is squeezed to that.
     """
-    target, arrays = predictor.spec.target, predictor.target
-    label = target.label(predictor.spec.hog)
-    if isinstance(label, FittedLabel):
-        label = label.with_arrays(arrays)
-    if not target.standardise:
-        return label
-    for name in (MEAN, SCALE):
-        if name not in arrays or arrays[name].shape != (label.dim,):
-            raise InputError(
-                "The model's target statistics are not of its configuration",
-                where=f"{predictor.name}: {name}",
-                remedy="model.toml and target.safetensors must come from one run.",
-            )
-    return Standardised(label, arrays[MEAN], arrays[SCALE])
+    if not len(predictor.network.heads):
+        raise InputError(
+            "This model has no regression heads, hence no HOG residual",
+            where=predictor.name,
+            remedy='Train one with model.head = "grid".',
+        )
+    small = _heads_input(predictor, resize_frame(frame_HWC, predictor.spec.model.input_short_px))
+    with torch.inference_mode():
+        predicted = predictor.network.predict_targets(_to_input(predictor, small))
+        return _compare(predictor, predicted, small)
 
 
-def cell_means(
-    values_D: npt.NDArray[np.float32], grid: HogGrid, *, within_block: bool
-) -> npt.NDArray[np.float32]:
-    """Average a descriptor's values over each cell that they describe.
+def read_frame(predictor: Predictor, frame_HWC: Frame) -> FrameReading:
+    """Predict a frame, and say how sure the model is and how well its heads see it.
+
+    One pass through the trunk serves all three (two where the heads are `official`). It does not wait for the
+    predictor's turn: a live view is not held up by it.
 
     Parameters
     ----------
-    values_D : (D,) float32 ndarray
-        In skimage's order: block row, block column, values.
-    grid : HogGrid
-    within_block : bool
-        Whether a block's values are in the order cell row, cell column, orientation; else each stands for
-        the whole block.
-
-    Returns
-    -------
-    (R, S) float32 ndarray
+    predictor : Predictor
+    frame_HWC : (H, W, 3) uint8 ndarray
     """
+    network = predictor.network
+    small = resize_frame(frame_HWC, predictor.spec.model.input_short_px)
+    one_pass = bool(len(network.heads)) and network.required_input_px is None
+    with torch.inference_mode():
+        x_BCHW = _to_input(predictor, small)
+        if one_pass:
+            deep = network.trunk.forward_deep(x_BCHW)
+            logits = deep.logits[0]
+            predicted = [head(tap) for head, tap in zip(network.heads, deep.taps, strict=True)]
+            residual: HogResidual | None = _compare(predictor, predicted, small)
+        else:
+            logits = network(x_BCHW)
+            residual = hog_residual(predictor, frame_HWC) if len(network.heads) else None
+        size = frame_HWC.shape[:2]
+        upsampled = functional.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
+        class_ids = upsampled[0].argmax(0).to(torch.uint8).cpu().numpy()
+        return FrameReading(class_ids, _mean_entropy(logits[0].float()), residual)
+
+
+def _mean_entropy(logits_Chw: torch.Tensor) -> float:
+    if len(logits_Chw) < 2:  # one class: nothing to be unsure of
+        return 0.0
+    log_p = logits_Chw.log_softmax(0)
+    return float(-(log_p.exp() * log_p).sum(0).mean()) / math.log(len(logits_Chw))
+
+
+def _heads_input(predictor: Predictor, small_hwC: Frame) -> Frame:
+    px = predictor.network.required_input_px
+    if px is None or small_hwC.shape[:2] == (px, px):
+        return small_hwC
+    return np.asarray(cv2.resize(small_hwC, (px, px), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _to_input(predictor: Predictor, small_hwC: Frame) -> torch.Tensor:
+    x_BCHW = torch.from_numpy(np.ascontiguousarray(small_hwC.transpose(2, 0, 1)))[None]
+    return x_BCHW.to(predictor.device).float() / 255.0
+
+
+def _compare(predictor: Predictor, predicted: Sequence[torch.Tensor], small_hwC: Frame) -> HogResidual:
+    label = predictor.label
+    target_D = label.compute(small_hwC[None])[0].astype(np.float64)
+    squares = [(each[0].double().cpu().numpy() - target_D) ** 2 for each in predicted]
+    by_stage = tuple(float(each.mean()) for each in squares)
+    grid = label.grid
+    has_place = (grid.cell_rows, grid.cell_cols) != (grid.block_cells, grid.block_cells)
+    is_hog = isinstance(getattr(label, "label", label), HogLabel)  # one that is standardised, too
+    maps = tuple(_by_cell(each, grid, is_hog=is_hog) for each in squares) if has_place else ()
+    return HogResidual(sum(by_stage), by_stage, maps)
+
+
+def _by_cell(squares_D: npt.NDArray[np.float64], grid: HogGrid, *, is_hog: bool) -> Map:
+    """Average the values of each cell, then over the blocks that hold it, to (R, S)."""
     side = grid.block_cells
     rows, cols = grid.cell_rows - side + 1, grid.cell_cols - side + 1
-    if within_block:
-        blocks = values_D.reshape(rows, cols, side, side, -1).mean(-1)
+    if is_hog:  # within a block: cell row, cell column, orientation
+        cells_PQbb = squares_D.reshape(rows, cols, side, side, -1).mean(-1)
     else:
-        means = values_D.reshape(rows, cols, -1).mean(-1)
-        blocks = np.broadcast_to(means[..., None, None], (rows, cols, side, side))
-    total = np.zeros((grid.cell_rows, grid.cell_cols), np.float64)
-    num_blocks = np.zeros_like(total)
+        blocks_PQ = squares_D.reshape(rows, cols, grid.block_values).mean(2)
+        cells_PQbb = np.broadcast_to(blocks_PQ[..., None, None], (rows, cols, side, side))
+    sums, counts = np.zeros((2, grid.cell_rows, grid.cell_cols))
     for row in range(side):
         for col in range(side):
-            total[row : row + rows, col : col + cols] += blocks[..., row, col]
-            num_blocks[row : row + rows, col : col + cols] += 1
-    return np.asarray(total / num_blocks, np.float32)
+            sums[row : row + rows, col : col + cols] += cells_PQbb[..., row, col]
+            counts[row : row + rows, col : col + cols] += 1
+    return np.asarray(sums / counts, np.float32)

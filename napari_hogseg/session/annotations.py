@@ -211,6 +211,28 @@ class AnnotationStore:
         if 0 <= frame_index < self.identity.num_frames:
             self._load(frame_index)
 
+    def peek(self, frame_index: int) -> npt.NDArray[np.uint8] | None:
+        """Read one frame's mask and keep nothing: to go through a whole clip without emptying the memory.
+
+        Returns
+        -------
+        (H, W) uint8 ndarray or None
+            A copy; None where there is no mask or it cannot be used.
+        """
+        with self._lock:
+            mask = self._cache.get(frame_index)
+            if mask is not None:
+                return mask.copy()
+            if frame_index in self._problems or frame_index in self._unlabelled:
+                return None
+            edited = frame_index in self._edited
+        try:
+            return self._read_edit(frame_index) if edited else self._read_truth(frame_index)
+        except InputError as error:
+            with self._lock:
+                self._problems[frame_index] = error
+            return None
+
     # --- painting ---------------------------------------------------------------------------------
 
     def paint(self, frame_index: int, key: Any, values: npt.ArrayLike) -> None:  # noqa: ANN401 - numpy's own index type

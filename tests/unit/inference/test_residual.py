@@ -1,7 +1,8 @@
-"""The residual against a plain transcription, for every kind of head, and what refuses to be measured."""
+"""The HOG residual against a plain transcription: heads, label and maps by hand, and what has no map."""
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -9,105 +10,142 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage.feature import hog as skimage_hog
 
-from napari_hogseg.features.grid import HogGrid
-from napari_hogseg.features.hog import HogParams, resize_frames
 from napari_hogseg.inference.predictor import Predictor
-from napari_hogseg.inference.residual import MEAN, SCALE, ResidualMeter, cell_means, hog_residual
+from napari_hogseg.inference.residual import hog_residual, read_frame
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.checkpoint import ModelSpec, load_network, network_of, save_checkpoint
 from napari_hogseg.runs.config import HogConfig, ModelConfig, TargetConfig
+from napari_hogseg.runs.target_label import MEAN, SCALE
 from tests.unit.data.trees import SCHEME, toy_pair
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy.typing as npt
-
-HOG = HogParams.preset("official-504")
+D = 504
 
 
-def make_run(
-    folder: Path, network: str = "unet-s", head: str = "grid", target: TargetConfig | None = None, **arrays
-) -> Path:
+def write(folder: Path, target: TargetConfig | None = None, **model: object) -> Predictor:
     torch.manual_seed(2)
     spec = ModelSpec(
-        model=ModelConfig(network=network, head=head, input_short_px=64),
+        model=ModelConfig(**{"network": "unet-s", "input_short_px": 48, **model}),
         hog=HogConfig(),
         target=target or TargetConfig(),
         scheme=SCHEME,
     )
+    arrays = {}
+    if spec.target.standardise:
+        arrays = {MEAN: np.linspace(0, 0.3, D, dtype=np.float32), SCALE: np.full(D, 0.25, np.float32)}
+    if spec.target.kind == "fisher":
+        rng = np.random.default_rng(0)
+        shapes = spec.target.label(spec.hog).array_shapes
+        arrays = {name: rng.uniform(0.1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
     save_checkpoint(folder, spec, network_of(spec), {}, best=True, target=arrays)
-    return folder
+    return Predictor.load(folder, "cpu")
 
 
-def official_hog(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """The descriptor by skimage's own function, after the paper's resize."""
-    resized = resize_frames(frame[None], HOG.resize_rows, HOG.resize_cols)[0]
-    cells = (HOG.cell_px, HOG.cell_px)
-    return skimage_hog(resized.numpy(), HOG.orientations, cells, (2, 2), channel_axis=-1)
+def by_hand(folder: Path, small: np.ndarray) -> list[np.ndarray]:
+    """Squared errors (D,) of each head against scikit-image's descriptor of the picture resized by Pillow."""
+    network = load_network(folder)[1]
+    with torch.no_grad():
+        taps = network.trunk.forward_deep(torch.from_numpy(small.transpose(2, 0, 1).copy())[None] / 255).taps
+        predicted = [head(tap)[0].numpy() for head, tap in zip(network.heads, taps, strict=True)]
+    resized = np.asarray(Image.fromarray(small).resize((64, 128), Image.Resampling.BICUBIC))
+    target = skimage_hog(
+        resized,
+        orientations=6,
+        pixels_per_cell=(16, 16),
+        cells_per_block=(2, 2),
+        block_norm="L2-Hys",
+        channel_axis=-1,
+    )
+    return [(each - target) ** 2 for each in predicted]
 
 
-def plain_map(error_D: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Put each value of a HOG descriptor where its cell lies, one after the other."""
+def map_by_hand(squares_D: np.ndarray) -> np.ndarray:
+    """Put each value where its cell lies, one after the other."""
     found: dict[tuple[int, int], list[float]] = {}
-    values = iter(error_D)
+    values = iter(squares_D)
     for block_row, block_col, row, col, _ in product(range(7), range(3), range(2), range(2), range(6)):
         found.setdefault((block_row + row, block_col + col), []).append(float(next(values)))
     return np.array([[np.mean(found[row, col]) for col in range(4)] for row in range(8)])
 
 
-@pytest.mark.parametrize(("network", "num_heads"), [("unet-s", 1), ("u2netp", 6)])
-def test_residual_is_heads_minus_hog(tmp_path: Path, network: str, num_heads: int) -> None:
-    run = make_run(tmp_path / "run", network)
-    frame, _ = toy_pair(3, height=96, width=120)
-    measured = hog_residual(Predictor.load(run, "cpu"), frame)
+@pytest.mark.parametrize("network", ["unet-s", "u2netp"])
+def test_residual_is_heads_minus_descriptor(tmp_path: Path, network: str) -> None:
+    predictor = write(tmp_path, network=network)
+    frame, _ = toy_pair(1, height=96, width=160)
+    small = cv2.resize(frame, (80, 48), interpolation=cv2.INTER_AREA)
+    squares = by_hand(tmp_path, small)
+    residual = hog_residual(predictor, frame)
+    np.testing.assert_allclose(residual.by_stage, [each.mean() for each in squares], rtol=1e-4)
+    assert residual.total == pytest.approx(sum(residual.by_stage))
+    assert len(residual.maps) == len(residual.by_stage) == {"unet-s": 1, "u2netp": 6}[network]
+    for squares_D, found in zip(squares, residual.maps, strict=True):
+        assert found.shape == (8, 4)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, map_by_hand(squares_D), rtol=1e-3, atol=1e-6)
+    picture = residual.pictures(96, 160)[0]
+    assert picture.shape == (96, 160)
+    assert picture[6, 20] == pytest.approx(residual.maps[0][0, 0], rel=0.1)
 
-    small = cv2.resize(frame, (80, 64), interpolation=cv2.INTER_AREA)
+
+def test_standardised_target_is_compared_in_its_own_units(tmp_path: Path) -> None:
+    frame, _ = toy_pair(3)
+    predictor = write(tmp_path, TargetConfig(standardise=True))
+    raw = predictor.label.label.compute(frame[None])[0]
     with torch.no_grad():
-        heads = load_network(run)[1].predict_targets(
-            torch.from_numpy(small.transpose(2, 0, 1).copy())[None] / 255
-        )
-    truth = official_hog(small)
-    assert len(measured.by_stage) == len(measured.maps) == len(heads) == num_heads
-    for head, stage, cells in zip(heads, measured.by_stage, measured.maps, strict=True):
-        error_D = (head[0].numpy() - truth) ** 2
-        assert stage == pytest.approx(error_D.mean(), rel=1e-3)
-        np.testing.assert_allclose(cells, plain_map(error_D), rtol=5e-3, atol=1e-5)
-        assert cells.shape == (8, 4)
-    assert measured.total == pytest.approx(np.mean(measured.by_stage))
+        x = torch.from_numpy(frame.transpose(2, 0, 1).copy())[None] / 255
+        head = predictor.network.predict_targets(x)[0][0].numpy()
+    expected = ((head - (raw - np.linspace(0, 0.3, D)) / 0.25) ** 2).mean()
+    assert hog_residual(predictor, frame).total == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_answer_segments_as_prediction_does(tmp_path: Path) -> None:
-    frame, _ = toy_pair(4, height=72, width=100)
-    for head in ("grid", "official"):
-        predictor = Predictor.load(make_run(tmp_path / head, "unet-s", head), "cpu")
-        answer = predictor.answer(frame)
-        np.testing.assert_allclose(answer.probabilities, predictor.probabilities(frame), atol=1e-6)
-        assert answer.seen.shape[:2] == ((64, 89) if head == "grid" else (256, 256))
-        assert np.isfinite(hog_residual(predictor, frame).total)
+def test_a_label_without_blocks_has_its_cells_as_they_are(tmp_path: Path) -> None:
+    predictor = write(tmp_path, TargetConfig(kind="lbp"))
+    frame, _ = toy_pair(3)
+    truth = predictor.label.compute(frame[None])[0]
+    with torch.no_grad():
+        x = torch.from_numpy(frame.transpose(2, 0, 1).copy())[None] / 255
+        head = predictor.network.predict_targets(x)[0][0].numpy()
+    expected = ((head - truth) ** 2).reshape(8, 4, 10).mean(2)
+    np.testing.assert_allclose(hog_residual(predictor, frame).maps[0], expected, rtol=1e-4, atol=1e-7)
 
 
-def test_a_standardised_label_is_compared_in_its_own_units(tmp_path: Path) -> None:
-    mean, scale = np.full(504, 0.25, np.float32), np.full(504, 0.5, np.float32)
-    run = make_run(tmp_path / "run", target=TargetConfig(standardise=True), **{MEAN: mean, SCALE: scale})
-    frame, _ = toy_pair(5, height=64, width=64)
-    predictor = Predictor.load(run, "cpu")
-    said = predictor.answer(frame).descriptors[0]
-    expected = np.mean((said - (official_hog(frame) - 0.25) / 0.5) ** 2)
-    assert hog_residual(predictor, frame).total == pytest.approx(expected, rel=1e-3)
-    predictor.target.clear()
-    with pytest.raises(InputError, match="target statistics"):
-        hog_residual(predictor, frame)
+def test_a_label_of_the_whole_frame_has_no_map(tmp_path: Path) -> None:
+    predictor = write(tmp_path, TargetConfig(kind="fisher", modes=2))
+    residual = hog_residual(predictor, toy_pair(1)[0])
+    assert residual.maps == ()
+    assert residual.total > 0
 
 
-def test_a_model_without_heads_is_refused(tmp_path: Path) -> None:
-    predictor = Predictor.load(make_run(tmp_path / "run", head="none"), "cpu")
+def test_official_heads_see_the_frame_squeezed_to_their_size(tmp_path: Path) -> None:
+    predictor = write(tmp_path, head="official", network="unet", input_short_px=96)
+    frame, _ = toy_pair(1, height=96, width=128)
+    squares = by_hand(tmp_path, cv2.resize(frame, (256, 256), interpolation=cv2.INTER_AREA))
+    assert hog_residual(predictor, frame).total == pytest.approx(squares[0].mean(), rel=1e-3)
+    assert read_frame(predictor, frame).residual.total == pytest.approx(squares[0].mean(), rel=1e-3)
+
+
+def test_no_heads_no_residual(tmp_path: Path) -> None:
+    predictor = write(tmp_path, head="none")
+    frame, _ = toy_pair(1)
     with pytest.raises(InputError, match="no regression heads"):
-        ResidualMeter(predictor)
+        hog_residual(predictor, frame)
+    reading = read_frame(predictor, frame)
+    assert reading.residual is None
+    np.testing.assert_array_equal(reading.class_ids, predictor.predict(frame))
 
 
-def test_a_label_of_the_whole_frame_has_one_value() -> None:
-    cells = cell_means(np.arange(10, dtype=np.float32), HogGrid.whole_frame(10), within_block=False)
-    np.testing.assert_array_equal(cells, np.full((4, 4), 4.5))
+def test_one_pass_reads_what_the_single_ones_say(tmp_path: Path) -> None:
+    predictor = write(tmp_path)
+    frame, _ = toy_pair(5, height=100, width=140)
+    reading = read_frame(predictor, frame)
+    np.testing.assert_array_equal(reading.class_ids, predictor.predict(frame))
+    assert reading.residual.total == pytest.approx(hog_residual(predictor, frame).total, rel=1e-6)
+    small = cv2.resize(frame, (67, 48), interpolation=cv2.INTER_AREA)
+    p = predictor.probabilities(small).astype(np.float64)
+    assert reading.entropy == pytest.approx(-(p * np.log(p)).sum(0).mean() / math.log(3), rel=1e-4)
+    assert 0 < reading.entropy < 1
