@@ -23,7 +23,8 @@ from napari_hogseg.session.ranges import FrameRange, add_range, read_ranges, wit
 from napari_hogseg.session.survey import DONE, UNREADABLE
 from napari_hogseg.ui.live import on_gui_thread
 from napari_hogseg.ui.survey_worker import SurveySource, SurveyWorker
-from napari_hogseg.ui.timeline_canvas import Curve, Strip, TimelineCanvas, TimelineColors
+from napari_hogseg.ui.timeline_canvas import TimelineCanvas
+from napari_hogseg.ui.timeline_painting import Curve, Strip, TimelineColors
 from napari_hogseg.ui.timeline_view import largest, time_text
 
 if TYPE_CHECKING:

@@ -7,69 +7,30 @@ under the pointer lie over it, so that moving the playhead costs next to nothing
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyqtgraph as pg
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QContextMenuEvent, QFontMetricsF, QPainter, QPen, QPixmap, QPolygonF
 from qtpy.QtWidgets import QMenu, QSizePolicy, QWidget
 
 from napari_hogseg.session.ranges import FrameRange
-from napari_hogseg.ui.timeline_view import TimelineView, largest
+from napari_hogseg.ui.timeline_painting import Curve, Strip, TimelineColors, faded, paint_curves
+from napari_hogseg.ui.timeline_view import TimelineView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy.typing as npt
     from qtpy.QtCore import QEvent
     from qtpy.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPaintEvent, QWheelEvent
 
 GUTTER_PX, RIGHT_PX = 62, 6
-STRIP_PX, STRIP_GAP_PX = 6, 4
+STRIP_PX, STRIP_GAP_PX = 7, 4
 AXIS_PX = 13
 MIN_CURVES_PX = 30
 FONT_PX = 10
 TICKS_APART_PX = 70
-#: Frames this wide get a dot each.
-DOT_PX = 7.0
 ZOOM = 0.8
 HANDLE_PX = 5.0
-
-
-@dataclass(frozen=True)
-class TimelineColors:
-    """Colours of the theme."""
-
-    background: QColor
-    foreground: QColor
-    text: QColor
-    accent: QColor
-    error: QColor
-
-
-@dataclass(frozen=True, eq=False)
-class Strip:
-    """A row that says yes or no of each frame.
-
-    `troubled` frames are drawn in the colour of errors.
-    """
-
-    name: str
-    color: QColor
-    flags: npt.NDArray[np.bool_] = field(repr=False)
-    troubled: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """Values over the frames, from 0 to `scale`; NaN is a gap. No scale: up to the largest."""
-
-    color: QColor
-    values: npt.NDArray[np.float32] = field(repr=False)
-    scale: float | None = None
 
 
 class TimelineCanvas(QWidget):
@@ -225,18 +186,17 @@ class TimelineCanvas(QWidget):
             self._paint_axis(painter, box)
             painter.save()
             painter.setClipRect(box)
-            for curve in self._curves:
-                self._paint_curve(painter, box, curve, round(self.plot_px * ratio))
+            paint_curves(painter, box, self._curves, self.view, round(self.plot_px * ratio))
             painter.restore()
         if self.message:
-            painter.setPen(_faded(self.colors.text, 190))
+            painter.setPen(faded(self.colors.text, 190))
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, self.message)
         painter.end()
         return pixmap
 
     def _paint_strip(self, painter: QPainter, number: int, strip: Strip, num_columns: int) -> None:
         top = STRIP_GAP_PX + number * (STRIP_PX + STRIP_GAP_PX)
-        painter.setPen(_faded(self.colors.text, 200))
+        painter.setPen(faded(self.colors.text, 200))
         label = QRectF(0, top - 4, GUTTER_PX - 6, STRIP_PX + 8)
         painter.drawText(label, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, strip.name)
         painter.fillRect(QRectF(GUTTER_PX, top, self.plot_px, STRIP_PX), self.colors.foreground)
@@ -250,7 +210,7 @@ class TimelineCanvas(QWidget):
                 painter.fillRect(box, color)
 
     def _paint_axis(self, painter: QPainter, box: QRectF) -> None:
-        painter.setPen(_faded(self.colors.text, 30))
+        painter.setPen(faded(self.colors.text, 30))
         for share in (0.0, 0.5, 1.0):
             y = round(box.top() + share * (box.height() - 1)) + 0.5
             painter.drawLine(QPointF(box.left(), y), QPointF(box.right(), y))
@@ -259,46 +219,15 @@ class TimelineCanvas(QWidget):
             x = self.x_of(frame_index + 0.5)
             text = f"{frame_index:,}".replace(",", " ")
             left = min(x - numbers.horizontalAdvance(text) / 2, box.right() - numbers.horizontalAdvance(text))
-            painter.setPen(_faded(self.colors.text, 30))
+            painter.setPen(faded(self.colors.text, 30))
             painter.drawLine(QPointF(x, box.top()), QPointF(x, box.bottom()))
-            painter.setPen(_faded(self.colors.text, 170))
+            painter.setPen(faded(self.colors.text, 170))
             painter.drawText(QPointF(max(left, GUTTER_PX), self.height() - 3), text)
         painter.drawText(
             QRectF(0, box.bottom(), GUTTER_PX - 6, AXIS_PX),
             Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter,
             "frame",
         )
-
-    def _paint_curve(self, painter: QPainter, box: QRectF, curve: Curve, num_columns: int) -> None:
-        scale = largest(curve.values) if curve.scale is None else curve.scale
-        if not math.isfinite(scale) or scale <= 0:
-            scale = 1.0
-        per_column = box.width() / num_columns
-
-        def to_y(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-            shares: npt.NDArray[np.float64] = np.clip(values / scale, 0, 1).astype(np.float64)
-            return np.asarray(box.bottom() - 2 - shares * (box.height() - 4))
-
-        if self.view.is_dense(num_columns):
-            low, high = self.view.column_extremes(curve.values, num_columns)
-            columns, ends = _column_lines(low, high)
-            painter.setPen(QPen(curve.color, 0))
-            x = box.left() + (columns + 0.5) * per_column
-            painter.drawPath(pg.arrayToQPath(x, to_y(ends), connect="pairs"))
-            return
-        x, values = self.view.points(curve.values, num_columns)
-        x, y, known = box.left() + x * per_column, to_y(values), np.isfinite(values)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(curve.color, 1.5))
-        connect = np.append(known[:-1] & known[1:], False)
-        painter.drawPath(pg.arrayToQPath(x, np.where(known, y, 0.0), connect=connect.astype(np.int32)))
-        alone = known & ~np.append(False, connect[:-1]) & ~connect
-        if self.plot_px / self.view.span >= DOT_PX:
-            alone = known
-        painter.setBrush(curve.color)
-        painter.setPen(Qt.PenStyle.NoPen)
-        for index in np.flatnonzero(alone).tolist():
-            painter.drawEllipse(QPointF(float(x[index]), float(y[index])), 2.0, 2.0)
 
     def _paint_ranges(self, painter: QPainter) -> None:
         begun = None if self._mark_from is None else (self._mark_from, self.playhead)
@@ -309,7 +238,7 @@ class TimelineCanvas(QWidget):
             if right < left:
                 continue
             box = QRectF(left, 0, max(right - left, 1.0), self.height() - AXIS_PX)
-            painter.fillRect(box, _faded(self.colors.accent, 60))
+            painter.fillRect(box, faded(self.colors.accent, 60))
             painter.setPen(QPen(self.colors.accent, 1))
             painter.drawLine(box.topLeft(), box.bottomLeft())
             painter.drawLine(box.topRight(), box.bottomRight())
@@ -332,14 +261,16 @@ class TimelineCanvas(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         frame_index = self.frame_at(self._hovered)
         middle = self.x_of(frame_index + 0.5)
-        painter.setPen(QPen(_faded(self.colors.text, 120), 1, Qt.PenStyle.DashLine))
+        painter.setPen(QPen(faded(self.colors.text, 120), 1, Qt.PenStyle.DashLine))
         painter.drawLine(QPointF(middle, 0), QPointF(middle, self.height() - AXIS_PX))
         text = self._describe(frame_index)
         width = QFontMetricsF(self.font()).horizontalAdvance(text) + 12
         right = GUTTER_PX + self.plot_px
         left = middle + 8 if middle + 8 + width <= right else middle - 8 - width
-        box = QRectF(max(left, 2.0), self._curves_box().top() + 2, width, FONT_PX + 7)
-        painter.setPen(QPen(_faded(self.colors.text, 90), 1))
+        # Over the axis: the curves stay in sight.
+        height = FONT_PX + 6
+        box = QRectF(max(left, 2.0), self.height() - height - 1, width, height)
+        painter.setPen(QPen(faded(self.colors.text, 90), 1))
         painter.setBrush(self.colors.background)
         painter.drawRoundedRect(box, 3, 3)
         painter.setPen(self.colors.text)
@@ -474,20 +405,3 @@ class TimelineCanvas(QWidget):
         """Show that it is gone."""
         super().focusOutEvent(event)
         self.update()
-
-
-def _faded(color: QColor, alpha: int) -> QColor:
-    faded = QColor(color)
-    faded.setAlpha(alpha)
-    return faded
-
-
-def _column_lines(
-    low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
-    """Make a line of each column that has a value, long enough to touch the column before it."""
-    before_low = np.append(np.float32(np.nan), low[:-1])
-    before_high = np.append(np.float32(np.nan), high[:-1])
-    columns = np.flatnonzero(np.isfinite(low))
-    begin, end = np.fmin(low, before_high)[columns], np.fmax(high, before_low)[columns]
-    return np.repeat(columns.astype(np.float64), 2), np.stack([begin, end], axis=1).ravel()

@@ -98,6 +98,16 @@ class TimelineView:
         starts, part = self._columns(values, num_columns)
         return np.fmin.reduceat(part, starts), np.fmax.reduceat(part, starts)
 
+    def column_means(self, values: Values, num_columns: int) -> Values:
+        """Mean of what each column knows, (P,); NaN where that is nothing. For dense views."""
+        starts, part = self._columns(values, num_columns)
+        known = np.isfinite(part)
+        sums = np.add.reduceat(np.where(known, part, np.float32(0)), starts, dtype=np.float64)
+        counts = np.add.reduceat(known, starts, dtype=np.float64)
+        means = np.full(len(starts), np.nan)
+        np.divide(sums, counts, out=means, where=counts > 0)
+        return means.astype(np.float32)
+
     def runs(self, flags: Flags, num_columns: int) -> npt.NDArray[np.float64]:
         """Where something is: begin and end of each stretch in columns, (N, 2) float64.
 
