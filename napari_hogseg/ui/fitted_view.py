@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MARGIN = 0.02
 #: napari lays out its grid's cells some turns after it was told; before that it fits one view of the canvas.
 SETTLE_MS = 100
+#: Share of a cell that what is looked at leaves free on each side, and what is seen of it at least.
+BOX_MARGIN, MIN_SEEN_PX = 0.2, 64
 _SAME = 1e-3
 
 
@@ -44,6 +46,27 @@ class FittedView(QObject):
         """Fit soon if the view is as the last fit left it: cells have another size now."""
         if self._fitted is not None and self._untouched():
             self._timer.start()
+
+    def show_box(self, box: tuple[int, int, int, int], shape: tuple[int, int]) -> None:
+        """Zoom all panels to a box of a frame.
+
+        Parameters
+        ----------
+        box : (int, int, int, int)
+            First row, first column, and the row and column after the last.
+        shape : (int, int)
+            Rows and columns of the frame: at its rim the box is moved aside, not half of the cell left empty.
+        """
+        self._timer.stop()  # a person went there: no fit may take it away
+        row0, col0, row1, col1 = box
+        seen = np.maximum((row1 - row0, col1 - col0), MIN_SEEN_PX * (1 - 2 * BOX_MARGIN))
+        cell = np.asarray(self._viewer.canvas.viewbox_size(self._viewer.layers))
+        camera = self._viewer.scene.camera
+        zoom = float((1 - 2 * BOX_MARGIN) * (cell / seen).min())
+        free = np.minimum(cell / zoom, shape) / 2
+        center = np.clip(((row0 + row1) / 2, (col0 + col1) / 2), free, shape - free)
+        camera.center = tuple((center - 0.5).tolist())  # pixel centres are whole numbers
+        camera.zoom = zoom
 
     def close(self) -> None:
         """Let go of the viewer."""

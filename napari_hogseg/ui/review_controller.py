@@ -295,6 +295,18 @@ class ReviewController(QObject):
             layer.mode = "erase" if class_id is None else "paint"
         self.class_changed.emit()
 
+    def go_to(
+        self, frame_index: int, box: tuple[int, int, int, int] | None = None, class_id: int | None = None
+    ) -> None:
+        """Show a frame; if given, zoom to a box (row0, col0, row1, col1) and take up the brush of a class."""
+        if self.session is None or not 0 <= frame_index < self.session.store.shape[0]:
+            return
+        self.viewer.dims.set_current_step(0, frame_index)
+        if box is not None:
+            self.view.show_box(box, self.session.store.shape[1:])
+        if class_id is not None and class_id < self.session.clip.scheme.num_classes:
+            self.select_class(class_id)
+
     @property
     def selected_class(self) -> int | None:
         """Class one paints with; None for the eraser."""
