@@ -28,8 +28,11 @@ from napari_hogseg.ui.timeline_painting import Curve, Strip, TimelineColors
 from napari_hogseg.ui.timeline_view import largest, time_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
+    from napari_hogseg.data.scheme import LabelScheme
     from napari_hogseg.session.clips import Clip
     from napari_hogseg.session.survey import BlobCodec, Survey
     from napari_hogseg.ui.live_review import LiveState
@@ -117,8 +120,9 @@ class Timeline(QWidget):
     ----------
     controller : ReviewController
     parent : QWidget, optional
-    find_blobs : BlobCodec, optional
-        Finds the error blobs that the survey's records hold.
+    find_blobs : callable, optional
+        `find_blobs(scheme) -> BlobCodec`, for masks of these classes (`ErrorBlobs.of`): finds the error blobs
+        that the survey's records hold.
 
     Attributes
     ----------
@@ -135,10 +139,10 @@ class Timeline(QWidget):
         controller: ReviewController,
         parent: QWidget | None = None,
         *,
-        find_blobs: BlobCodec | None = None,
+        find_blobs: Callable[[LabelScheme], BlobCodec] | None = None,
     ) -> None:
         super().__init__(parent)
-        self._controller, self._blobs = controller, find_blobs
+        self._controller, self._find_blobs = controller, find_blobs
         self.source = SurveySource(self)
         self.worker: SurveyWorker | None = None
         self.ranges: tuple[FrameRange, ...] = ()
@@ -221,8 +225,10 @@ class Timeline(QWidget):
         old, session, model = self.worker, self._session, self._controller.model
         self._end_survey(wait_s=0.0)
         if session is not None and model is not None and not self._controller.closed:
+            store = session.store
+            blobs = None if self._find_blobs is None else self._find_blobs(store.scheme)
             self.worker = SurveyWorker(
-                session.clip.source, session.store, model.predictor, self._blobs, after=old, parent=self
+                session.clip.source, store, model.predictor, blobs, after=old, parent=self
             )
             self.worker.failed.connect(self._on_failed)
             self.worker.playhead = self.canvas.playhead
