@@ -61,3 +61,20 @@ def test_a_mended_frame_leaves_the_list_of_errors(joined, model_folder) -> None:
     assert len(set(frames)) == NUM_FRAMES - 1
     row = int(np.flatnonzero(joined.panel.frames.columns["frame"] == 2)[0])
     assert joined.panel.frames.columns["corrected"][row] == 1
+
+
+def test_strokes_leave_the_place_in_the_lists(joined, model_folder) -> None:
+    """A stroke tells of its own frame, and its saving of none: filters and marks of the panel stay."""
+    joined.load(model_folder)
+    surveyed(joined)
+    told = []
+    joined.timeline.source.changed.connect(told.append)
+    joined.goto(2)
+    store = joined.controller.session.store
+    store.paint(2, slice(None), 1)
+    joined.wait(lambda: any(record is not None and record.corrected for record in told))
+    assert store.flush()
+    surveyed(joined)
+    joined.timeline.worker.touch([2])  # as a slow disk has it: saved after it was measured
+    surveyed(joined)
+    assert {None if record is None else record.frame_index for record in told} == {2}
