@@ -101,6 +101,11 @@ class SurveyWorker(QObject):
         """Whether there is nothing left to do."""
         return self._idle
 
+    @property
+    def gives_way(self) -> bool:
+        """Whether it waits for the person or for the live view."""
+        return self._held or time.monotonic() < self._not_before_s
+
     def pause(self, *, paused: bool) -> None:
         """Begin no further frame, or go on."""
         self._set(paused=paused)

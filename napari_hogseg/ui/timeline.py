@@ -150,6 +150,7 @@ class Timeline(QWidget):
         self._masks = _Masks(np.zeros(0, bool), np.zeros(0, bool))
         self._progress: progress | None = None
         self._ended_by = ""
+        self._news: tuple[object, ...] = ()
         self.canvas = TimelineCanvas(self._describe, self)
         self.canvas.setToolTip(HINT)
         self.boxes = {measure.name: _legend_box(measure) for measure in MEASURES}
@@ -302,7 +303,7 @@ class Timeline(QWidget):
         self.canvas.set_playhead(frame_index)
         if self.worker is not None:
             self.worker.playhead = frame_index
-            self.worker.defer()
+        self._give_way()
 
     def _on_live(self, _state: LiveState) -> None:
         if self.worker is not None and self._session is not None:
@@ -320,7 +321,7 @@ class Timeline(QWidget):
             # A stroke on a frame that was corrected before shows in what is not saved yet, or it was just
             # saved: then it is the frame on screen.
             self.worker.touch(changed | set(session.store.unsaved_frames) | {self.canvas.playhead})
-            self.worker.defer()
+            self._give_way()
             self._tick.start()
         self._show()
 
@@ -347,9 +348,18 @@ class Timeline(QWidget):
         if worker.idle:
             self._tick.stop()
             self._end_progress()
-        elif not worker.paused and not survey.complete:
+        elif not (worker.paused or worker.gives_way or survey.complete):
             self._show_progress(survey)
-        self._show()
+        news = (worker, survey.num_done, survey.num_measured, worker.idle, worker.paused)
+        if news != self._news:  # to paint anything costs a composition of the whole window
+            self._news = news
+            self._show()
+
+    def _give_way(self) -> None:
+        """Let the person do something: napari's spinner alone repaints the window twenty times a second."""
+        if self.worker is not None:
+            self.worker.defer()
+            self._end_progress()
 
     def _show_progress(self, survey: Survey) -> None:
         if self._progress is None:

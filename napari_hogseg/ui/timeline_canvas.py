@@ -69,6 +69,7 @@ class TimelineCanvas(QWidget):
         self._dragged: tuple[int, int] | None = None
         self._mark_from: int | None = None
         self._grabbed_at: tuple[float, TimelineView] | None = None
+        self._is_scrubbing = False
         self._hovered: float | None = None
         self._painted: QPixmap | None = None
         font = self.font()
@@ -290,6 +291,7 @@ class TimelineCanvas(QWidget):
                 self._dragged = (self.frame_at(x), self.frame_at(x))
                 self.update()
             else:
+                self._is_scrubbing = True
                 self.frame_chosen.emit(self.frame_at(x))
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
@@ -303,7 +305,7 @@ class TimelineCanvas(QWidget):
             self._set_view(view.panned((begin - x) / self.plot_px * view.span))
         elif self._dragged is not None:
             self._dragged = (self._dragged[0], self.frame_at(x))
-        elif event.buttons() & Qt.MouseButton.LeftButton and self.frame_at(x) != self.playhead:
+        elif self._is_scrubbing and self.frame_at(x) != self.playhead:
             self.frame_chosen.emit(self.frame_at(x))
         self.update()
 
@@ -311,9 +313,11 @@ class TimelineCanvas(QWidget):
         """End what was begun."""
         if event.button() == Qt.MouseButton.MiddleButton:
             self._grabbed_at = None
-        elif event.button() == Qt.MouseButton.LeftButton and self._dragged is not None:
-            (one, other), self._dragged = self._dragged, None
-            self.range_marked.emit(one, other)
+        elif event.button() == Qt.MouseButton.LeftButton:
+            self._is_scrubbing = False
+            ends, self._dragged = self._dragged, None
+            if ends is not None:
+                self.range_marked.emit(*ends)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Go to a frame: the second click of two is a click."""
