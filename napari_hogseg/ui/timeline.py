@@ -149,6 +149,7 @@ class Timeline(QWidget):
         self._times_s: npt.NDArray[np.float64] = np.zeros(0)
         self._masks = _Masks(np.zeros(0, bool), np.zeros(0, bool))
         self._progress: progress | None = None
+        self._progress_busy = False
         self._ended_by = ""
         self._news: tuple[object, ...] = ()
         self.canvas = TimelineCanvas(self._describe, self)
@@ -362,12 +363,22 @@ class Timeline(QWidget):
             self._end_progress()
 
     def _show_progress(self, survey: Survey) -> None:
-        if self._progress is None:
-            self._progress = progress(total=survey.num_frames, desc="Surveying the clip", file=_Silent())
-        self._progress.update(survey.num_done - self._progress.n)
+        # napari lets events through while it makes or moves a bar: we may be called again, or the survey end.
+        if self._progress_busy:
+            return
+        self._progress_busy = True
+        try:
+            if self._progress is None:
+                self._progress = progress(total=survey.num_frames, desc="Surveying the clip", file=_Silent())
+            self._progress.update(survey.num_done - self._progress.n)
+        finally:
+            self._progress_busy = False
+        worker = self.worker
+        if worker is None or worker.survey is not survey or worker.idle or worker.paused:
+            self._end_progress()
 
     def _end_progress(self) -> None:
-        if self._progress is not None:
+        if self._progress is not None and not self._progress_busy:
             self._progress.close()
             self._progress = None
 
