@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_hogseg.runs.config import FineTuneConfig, RunConfig, Section
+from napari_hogseg.runs.config import AdaptConfig, FineTuneConfig, RunConfig, Section
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -21,13 +21,14 @@ Unknown fields are refused. The defaults are the paper's.
 
 
 def page() -> str:
-    """Compose the page: a table for each section of a run, one for a fine-tune."""
+    """Compose the page: a table for each section of a run, one for a fine-tune, one for an adaptation."""
     parts = [HEAD]
     for name, field in RunConfig.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, Section):
             parts.append(table(f"[{name}]", section))
     parts.append(table("A fine-tune (flags of `hogseg finetune`)", FineTuneConfig))
+    parts.append(table("An adaptation (flags of `hogseg adapt`)", AdaptConfig))
     return "\n".join(parts)
 
 

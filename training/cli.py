@@ -26,10 +26,17 @@ from napari_hogseg.metrics.scoring import compare
 from napari_hogseg.metrics.scoring_options import ScoringOptions
 from napari_hogseg.runs.checkpoint import export_model
 from napari_hogseg.runs.config import FineTuneConfig, parse_section
-from training import commands, data_commands, reporting, score_tables
+from training import adaptation_command, commands, data_commands, reporting, score_tables
 from training.exits import ExitCode, classify
 from training.experiments import grid_names
 from training.finetuning import FineTuneInput
+from training.inference_flags import (
+    MirrorOption,
+    OverlapOption,
+    ScalesOption,
+    WindowOption,
+    inference_options,
+)
 from training.recipes import load_recipe, recipe_names
 
 if TYPE_CHECKING:
@@ -44,6 +51,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_commands.app)
+app.command()(adaptation_command.adapt)
 
 DataOption = Annotated[Path, typer.Option("--data", help="Data-set folder.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable.")]
@@ -195,6 +203,10 @@ def evaluate(  # noqa: PLR0913 - each is a flag
     frame_edge: EdgeOption = "counted",
     band_px: BandOption = 3,
     tolerance_px: ToleranceOption = None,
+    window_px: WindowOption = 0,
+    overlap: OverlapOption = 0.5,
+    tta: MirrorOption = False,  # noqa: FBT002 - a flag
+    scales: ScalesOption = "1",
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
     csv_folder: CsvOption = None,
@@ -203,7 +215,8 @@ def evaluate(  # noqa: PLR0913 - each is a flag
     options = _scoring_options(centerline, frame_edge, band_px, tolerance_px)
     frames = commands.EvaluatedFrames(data, layout, split, without)
     models = [model] if against is None else [model, against]
-    reports = [commands.evaluate_model(path, frames, protocol, options, device) for path in models]
+    inference = inference_options(window_px, overlap, scales, flip=tta)
+    reports = [commands.evaluate_model(path, frames, protocol, options, device, inference) for path in models]
     _show_reports([f"{path.name} on {split}" for path in models], reports, json_file, csv_folder)
 
 
@@ -265,12 +278,17 @@ def predict(
     model: RunArgument,
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Video file or folder of images.")],
     out: OutOption,
+    window_px: WindowOption = 0,
+    overlap: OverlapOption = 0.5,
+    tta: MirrorOption = False,  # noqa: FBT002 - a flag
+    scales: ScalesOption = "1",
     device: DeviceOption = "auto",
 ) -> None:
     """Segment a video or folder: index PNGs and an overlay video."""
     from training import prediction
 
-    count = prediction.predict(model, source, out, device)
+    inference = inference_options(window_px, overlap, scales, flip=tta)
+    count = prediction.predict(model, source, out, device, inference)
     reporting.console.print(f"{count} frames: {out / 'masks'} and {out / 'overlay.mp4'}")
 
 

@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from napari_hogseg.data.layouts import DataSet, Sample
+    from napari_hogseg.inference.options import InferenceOptions
     from napari_hogseg.metrics.reports import ScoreReport
     from napari_hogseg.metrics.scoring_options import ScoringOptions
     from napari_hogseg.runs.config import FineTuneConfig, RunConfig
-    from napari_hogseg.runs.events import AnyEvent
+    from napari_hogseg.runs.events import AnyEvent, Finished
     from training.loop import Emit, Task
 
 
@@ -112,7 +113,18 @@ def _run(
     *,
     for_parent: bool,
 ) -> ExitCode:
-    """Listen, prepare, train; tell every outcome as an event and as an exit code."""
+    """Prepare and train, supervised."""
+
+    def work(emit: Emit) -> Finished:
+        task = prepare(lambda text: emit(Message(level="warning", text=text)))
+        emit(_started(command, task, stop))
+        return run_task(task, stop, emit)
+
+    return supervise(run, work, stop, for_parent=for_parent)
+
+
+def supervise(run: Path, work: Callable[[Emit], Finished], stop: StopFlag, *, for_parent: bool) -> ExitCode:
+    """Listen and work; tell every outcome as an event and as an exit code."""
     if for_parent:
         _yield_to_desktop()
         stop.listen_to_parent()
@@ -120,9 +132,7 @@ def _run(
     with ExitStack() as stack:
         emit = _open_events(run, stack, for_parent=for_parent)
         try:
-            task = prepare(lambda text: emit(Message(level="warning", text=text)))
-            emit(_started(command, task, stop))
-            end = run_task(task, stop, emit)
+            end = work(emit)
         except Exception as error:
             known = classify(error)
             if known is None:
@@ -244,10 +254,15 @@ def find_rate(
 
 
 def evaluate_model(
-    model: Path, frames: EvaluatedFrames, protocol: str, options: ScoringOptions, device: str
+    model: Path,
+    frames: EvaluatedFrames,
+    protocol: str,
+    options: ScoringOptions,
+    device: str,
+    inference: InferenceOptions | None = None,
 ) -> ScoreReport:
     """Score a model by a protocol; an empty one means the data set's own."""
-    predictor = Predictor.load(model, device)
+    predictor = Predictor.load(model, device, inference)
     data = predictor.spec.data
     dataset = open_dataset(frames.root or data.root, frames.layout or data.layout)
     if dataset.scheme.num_classes != predictor.scheme.num_classes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,4 +110,6 @@ def evaluate_by_protocol(
         frame, truth = dataset.read_pair(sample)
         scorer.add(sample.group, sample.sample_id, predictor.predict(frame), truth)
         on_frame()
-    return scorer.report()
+    report = scorer.report()
+    # Part of the report: a score of averaged views is not to be taken for one of the plain network.
+    return replace(report, passport={**report.passport, "inference": str(predictor.options)})

@@ -78,7 +78,7 @@ def assemble_finetune(
     # The base model's own statistics: its heads were taught in them.
     target = restore_target(spec.target, spec.hog, read_target(base)) if has_heads else None
     sources = [Source(corrected, samples), *([replayed] if replayed else [])]
-    augmentation = _augmentation(spec)
+    augmentation = mild_augmentation(spec)
     frames = FrameDataset(
         sources,
         augmentation,
@@ -186,8 +186,8 @@ def _streams(num_corrected: int, num_frames: int, config: FineTuneConfig) -> tup
     )
 
 
-def _augmentation(spec: ModelSpec) -> AugmentConfig:
-    """Mild: few frames are to be learned, and the colours of this very video matter."""
+def mild_augmentation(spec: ModelSpec) -> AugmentConfig:
+    """Choose crops where no recipe says how, mild: frames are few, and the colours of this video matter."""
     crop_px = 256 if spec.model.head == "official" else max(32, spec.model.input_short_px // 32 * 32)
     return AugmentConfig(
         crop_px=crop_px,

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_hogseg.data.scheme import LabelScheme
+    from napari_hogseg.inference.options import InferenceOptions
 
 OPACITY = 0.45
 DEFAULT_FPS = 25.0
 CODEC = "libx264"
 
 
-def predict(model: Path, source_path: Path, out: Path, device: str) -> int:
+def predict(
+    model: Path, source_path: Path, out: Path, device: str, options: InferenceOptions | None = None
+) -> int:
     """Segment every frame: index PNGs in `out/masks`, an overlay video beside them.
 
     Returns
@@ -41,7 +44,7 @@ def predict(model: Path, source_path: Path, out: Path, device: str) -> int:
     InputError
         If the model or the input cannot be read, or `out` holds masks already.
     """
-    predictor = Predictor.load(model, device)
+    predictor = Predictor.load(model, device, options)
     source = open_frames(source_path)
     masks = _new_folder(out / "masks")
     atomic.write_text(out / "dataset.toml", predictor.scheme.to_toml())

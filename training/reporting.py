@@ -93,6 +93,10 @@ class RunReporter:
                 console.print(describe_health(event))
                 if event.note:
                     console.print(f"  {event.note}", style="yellow")
+            case events.Residual():
+                mark = "  lowest so far" if event.best else ""
+                frames = f"on {event.num_frames} held-out frames"
+                console.print(f"step {event.step}: HOG residual {event.residual:.6f} {frames}{mark}")
             case events.Message():
                 console.print(event.text, style="yellow" if event.level == "warning" else "")
             case events.Finished():

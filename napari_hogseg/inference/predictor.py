@@ -15,6 +15,8 @@ import torch
 from torch.nn import functional
 
 from napari_hogseg.data.augment import resize_frame
+from napari_hogseg.inference.options import InferenceOptions
+from napari_hogseg.inference.tiling import predict_in_windows
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.checkpoint import ModelSpec, load_network, read_target, resolve_model_folder
 from napari_hogseg.runs.target_label import restore_label
@@ -73,6 +75,8 @@ class Predictor:
         SHA-256 of the weights: part of every cache key.
     target : mapping, optional
         Fitted arrays of the pseudo-label.
+    options : InferenceOptions, optional
+        Windows and views; by default the frame is seen whole and once.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Predictor:
         name: str,
         digest: str,
         target: Mapping[str, npt.NDArray[np.float32]] | None = None,
+        options: InferenceOptions | None = None,
     ) -> None:
         # Denormals of a barely trained network slow a CPU down tenfold.
         torch.set_flush_denormal(True)
@@ -91,9 +96,12 @@ class Predictor:
         self._lock = threading.Lock()
         self.spec, self.device, self.name, self.digest = spec, device, name, digest
         self._target = dict(target or {})
+        self.options = options or InferenceOptions()
 
     @classmethod
-    def load(cls, path: Path | str, device: str = "auto") -> Predictor:
+    def load(
+        cls, path: Path | str, device: str = "auto", options: InferenceOptions | None = None
+    ) -> Predictor:
         """Load a run folder, a checkpoint or a model folder.
 
         Raises
@@ -110,6 +118,7 @@ class Predictor:
             name=_display_name(Path(path), folder),
             digest=digest,
             target=read_target(folder),
+            options=options,
         )
 
     @property
@@ -145,12 +154,40 @@ class Predictor:
             Class ids at native size.
         """
         with torch.inference_mode():
-            return self._logits(frame_HWC).argmax(0).to(torch.uint8).cpu().numpy()
+            scores = self._logits if self.options.is_plain else self._mean_probabilities
+            return scores(frame_HWC).argmax(0).to(torch.uint8).cpu().numpy()
 
     def probabilities(self, frame_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Class probabilities of one frame, (C, H, W) float32, native size."""
         with torch.inference_mode():
-            return self._logits(frame_HWC).softmax(0).cpu().numpy()
+            if self.options.is_plain:
+                return self._logits(frame_HWC).softmax(0).cpu().numpy()
+            return self._mean_probabilities(frame_HWC).cpu().numpy()
+
+    def _mean_probabilities(self, frame_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Class probabilities, (C, H, W) float32 at native size, the mean of all views."""
+        views = []
+        for scale in self.options.scales:
+            small = resize_frame(frame_HWC, max(1, round(scale * self.spec.model.input_short_px)))
+            for mirrored in (False, True) if self.options.flip else (False,):
+                seen = small[:, ::-1] if mirrored else small
+                probabilities = self._view(seen).softmax(0)
+                views.append(self._to_native(probabilities.flip(2) if mirrored else probabilities, frame_HWC))
+        return torch.stack(views).mean(0)
+
+    def _view(self, small_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Fused logits of one view at its own size, (C, h, w) float32."""
+        pixels_CHW = torch.from_numpy(np.ascontiguousarray(small_HWC.transpose(2, 0, 1)))
+        x_CHW = pixels_CHW.to(self.device).float() / 255.0
+        with self._lock:
+            if self.options.window_px:
+                return predict_in_windows(self._network, x_CHW, self.options.window_px, self.options.overlap)
+            return self._network(x_CHW[None]).float()[0]  # type: ignore[no-any-return]
+
+    def _to_native(self, maps_CHW: torch.Tensor, frame_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
+        return functional.interpolate(
+            maps_CHW[None], size=frame_HWC.shape[:2], mode="bilinear", align_corners=False
+        )[0]
 
     def _logits(self, frame_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
         """Fused logits, (C, H, W) float32, upsampled to native size before any argmax."""
@@ -158,10 +195,7 @@ class Predictor:
         x_BCHW = torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1)))[None]
         with self._lock:
             logits = self._network(x_BCHW.to(self.device).float() / 255.0)
-        upsampled = functional.interpolate(
-            logits.float(), size=frame_HWC.shape[:2], mode="bilinear", align_corners=False
-        )
-        return upsampled[0]
+        return self._to_native(logits.float()[0], frame_HWC)
 
 
 def _display_name(given: Path, folder: Path) -> str:

@@ -356,6 +356,33 @@ class FineTuneConfig(Section):
     num_threads: int = Field(default=0, ge=0, description="Torch threads; 0 takes what the machine has.")
 
 
+class AdaptConfig(Section):
+    """Adaptation of a trained model to an unlabelled video, by the HOG loss alone."""
+
+    what: Literal["norm", "trunk"] = Field(
+        default="norm",
+        description="What may move: scale and shift of the trunk's normalisation layers, or all of it.",
+    )
+    frames: int = Field(
+        default=64,
+        ge=5,
+        le=1024,
+        description="Frames taken, spread evenly; every fifth is held out for the residual.",
+    )
+    steps: int = Field(default=200, ge=1, le=100_000, description="Optimiser steps at most.")
+    validate_every: int = Field(default=10, ge=1, description="Steps between two residuals.")
+    patience: int = Field(
+        default=3, ge=1, description="Residuals in a row without a new lowest that end the run."
+    )
+    learning_rate: float | None = Field(
+        default=None, gt=0.0, le=1.0, description="Constant; None: 1e-3 for 'norm', 1e-4 for 'trunk'."
+    )
+    batch_size: int = Field(default=8, ge=1, le=1024, description="Frames in a step.")
+    seed: int = Field(default=0, ge=0, description="Seed of order and augmentation.")
+    device: str = Field(default="auto", description="'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.")
+    num_threads: int = Field(default=0, ge=0, description="Torch threads; 0: all.")
+
+
 SectionT = TypeVar("SectionT", bound=Section)
 
 

@@ -30,7 +30,7 @@ class Started(Event):
 
     kind: Literal["started"] = "started"
     pid: int
-    command: Literal["train", "finetune"]
+    command: Literal["train", "finetune", "adapt"]
     device: str
     num_steps: int | None = Field(description="None where a time budget ends the run.")
     seconds: float | None = None
@@ -100,6 +100,16 @@ class AuxiliaryHealth(Event):
     note: str = Field(default="", description="What a person should know about these numbers.")
 
 
+class Residual(Event):
+    """How well the heads predict the held-out frames of an adaptation's video."""
+
+    kind: Literal["residual"] = "residual"
+    step: int
+    residual: float = Field(description="Sum of the heads' mean squared errors.")
+    num_frames: int
+    best: bool = Field(description="The lowest so far; the model's own, before any step, counts.")
+
+
 class Saved(Event):
     """A checkpoint that is durable."""
 
@@ -138,7 +148,7 @@ class Failed(Event):
 
 
 AnyEvent = Annotated[
-    Started | Progress | Validated | AuxiliaryHealth | Saved | Message | Finished | Failed,
+    Started | Progress | Validated | AuxiliaryHealth | Residual | Saved | Message | Finished | Failed,
     Field(discriminator="kind"),
 ]
 _ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)

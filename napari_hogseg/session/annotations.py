@@ -1,111 +1,48 @@
-"""What a reviewer painted: sparse masks over read-only ground truth, committed to a session folder.
+"""What a reviewer painted: sparse masks over read-only ground truth, kept in a session folder.
 
-Owns the session folder (`session.toml`, `masks/<frame name>.png`) and nothing else on disk: a data set's own
-files are read through a callable and never written. When a commit happens is `mask_writer`'s part, showing
-and painting is `ui`'s. No Qt, no torch.
+Owns the masks in memory and their way to the disk: journalled at once, a mask file soon after, an entry in
+the ledger for every action. A data set's own files are read through a callable and never written. Files are
+`mask_folder`'s part, when they are written is `mask_writer`'s, painting is `ui`'s. No Qt, no torch.
 
 Legend: T frames, H rows, W columns; values are class ids of the scheme, 255 is ignore.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
+import logging
 import threading
-import tomllib
 from collections import OrderedDict
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tomli_w
-from PIL import Image
 
-from napari_hogseg.data.scheme import IGNORE, SCHEME_FILE, LabelScheme
-from napari_hogseg.io import atomic, images
+from napari_hogseg.data.scheme import IGNORE, LabelScheme
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.session.mask_writer import MaskWriter
+from napari_hogseg.session.correction_export import CorrectionExport, export_corrections
+from napari_hogseg.session.identity import SessionIdentity, clip_name, session_folder, size_error
+from napari_hogseg.session.ledger import ERASE, PAINT
+from napari_hogseg.session.mask_writer import MaskWriter, WriterJobs
+from napari_hogseg.session.opening import open_folder
+from napari_hogseg.session.records import SessionRecords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
     from napari_hogseg.io.video import FrameSource
+    from napari_hogseg.session.ledger import Proposal
+    from napari_hogseg.session.mask_folder import MaskConflict, Restored, Side
+    from napari_hogseg.session.state import SessionState
 
-SESSION_FILE = "session.toml"
-FORMAT = 1
+__all__ = ["AnnotationStore", "CorrectionExport", "SessionIdentity", "clip_name", "session_folder"]
+
 #: Masks kept in memory; 64 masks of 1080p are 130 MB. Unsaved ones are kept whatever their number.
 CACHE_MASKS = 64
 
-
-@dataclass(frozen=True)
-class SessionIdentity:
-    """What must agree for stored masks to fit a clip.
-
-    Attributes
-    ----------
-    source : str
-        The clip, for people; a moved clip is still the same clip.
-    frame_names : tuple of str
-        One a frame, unique: they name the mask files.
-    height, width : int
-        Size of every frame, pixels.
-    scheme : LabelScheme
-        Meaning of the values.
-    """
-
-    source: str
-    frame_names: tuple[str, ...]
-    height: int
-    width: int
-    scheme: LabelScheme
-
-    @property
-    def num_frames(self) -> int:
-        """Number of frames."""
-        return len(self.frame_names)
-
-    def to_table(self) -> dict[str, Any]:
-        """Values as `session.toml` keeps them."""
-        names = hashlib.sha256("\n".join(self.frame_names).encode()).hexdigest()
-        return {
-            "format": FORMAT,
-            "source": self.source,
-            "num_frames": self.num_frames,
-            "frame_names_sha256": names,
-            "height": self.height,
-            "width": self.width,
-            "classes": list(self.scheme.classes),
-        }
-
-
-@dataclass(frozen=True)
-class CorrectionExport:
-    """A training set written from corrections.
-
-    Attributes
-    ----------
-    folder : Path
-        Holds `images/<clip>/`, `masks/<clip>/` and `dataset.toml`.
-    clip : str
-        The one group in it.
-    frame_indices : tuple of int
-        Exported frames, 0-based.
-    sample_ids : tuple of str
-        Their ids in the exported data set, such as `clip/0012`.
-    """
-
-    folder: Path
-    clip: str
-    frame_indices: tuple[int, ...]
-    sample_ids: tuple[str, ...]
-
-    @property
-    def num_frames(self) -> int:
-        """Number of exported frames."""
-        return len(self.frame_indices)
+_LOG = logging.getLogger(__name__)
 
 
 class AnnotationStore:
@@ -149,8 +86,13 @@ class AnnotationStore:
         self._cache: OrderedDict[int, npt.NDArray[np.uint8]] = OrderedDict()
         self._problems: dict[int, InputError] = {}
         self._unlabelled: set[int] = set()
-        self._edited = self._open_folder()
-        self._writer = MaskWriter(self._snapshot, self._commit, self._notify, settle_s=settle_s)
+        self._acting = threading.local()
+        self._disk = open_folder(folder, identity)
+        self._edited = set(self._disk.masks.edited_at_open)
+        self._records = SessionRecords(self._disk, self._snapshot, self._truth_or_blank)
+        jobs = WriterJobs(self._snapshot, self._commit, self._notify, self._log, self._records.chore)
+        self._writer = MaskWriter(jobs, settle_s=settle_s)
+        self._catch_up()
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -172,13 +114,44 @@ class AnnotationStore:
 
     @property
     def unsaved_frames(self) -> tuple[int, ...]:
-        """Frames whose last change is not durable yet, oldest change first."""
+        """Frames whose mask file is not durable yet, oldest change first; most are in the journal by then."""
         return self._writer.pending
+
+    @property
+    def unlogged_frames(self) -> tuple[int, ...]:
+        """Frames whose last change a crash would lose: for 0.1 s, unless saving fails."""
+        return self._writer.unlogged
 
     @property
     def save_error(self) -> InputError | None:
         """Why the last commit failed; None once a later one succeeded. Saving is tried again by itself."""
         return self._writer.error
+
+    @property
+    def read_only(self) -> InputError | None:
+        """Why nothing can be painted: the session is open elsewhere, or its folder cannot be written."""
+        return self._disk.read_only
+
+    @property
+    def restored(self) -> Restored | None:
+        """What was brought back that an earlier session had not saved when it was killed."""
+        return self._disk.masks.restored
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """What the person must know once the clip is open: restored, damaged, read-only."""
+        return self._disk.messages
+
+    @property
+    def conflicts(self) -> tuple[MaskConflict, ...]:
+        """Mask files found to be not ours, by frame; each frame is locked until `resolve_conflict`."""
+        found = dict(self._disk.masks.conflicts)
+        return tuple(found[frame_index] for frame_index in sorted(found))
+
+    @property
+    def records(self) -> SessionRecords:
+        """Ledger, effort and author."""
+        return self._records
 
     def mask(self, frame_index: int) -> npt.NDArray[np.uint8]:
         """Read one frame's mask.
@@ -256,17 +229,13 @@ class AnnotationStore:
         self._load(frame_index)
         if self._writer.closed:
             raise InputError("This clip was closed", where=self.folder, remedy="Open it again first.")
+        self._refuse_read_only()
         with self._lock:
-            problem = self._problems.get(frame_index)
-            if problem is not None:
-                raise InputError(
-                    f"This frame is locked because its mask cannot be used: {problem.what}",
-                    where=problem.where,
-                    remedy="Mend or remove that file, then open the clip again.",
-                )
+            self._refuse_locked(frame_index)
             mask = self._cache.get(frame_index)
             if mask is None:
                 mask = self._keep(frame_index, self._blank())
+            self._records.note(frame_index, *self._kind_of(class_ids), mask.copy)
             mask[key] = class_ids
             self._edited.add(frame_index)
             self._unlabelled.discard(frame_index)
@@ -274,13 +243,75 @@ class AnnotationStore:
             self._writer.touch(frame_index)
         self._notify()
 
+    @contextmanager
+    def acting(self, kind: str, proposed_by: Proposal | None = None) -> Iterator[None]:
+        """Name what is painted in this thread meanwhile, for the ledger.
+
+        Parameters
+        ----------
+        kind : str
+            Such as 'fill', 'accept', 'propagate', 'undo' or 'redo'. Not named, it is 'paint', or 'erase'
+            where all values are 255.
+        proposed_by : Proposal, optional
+            The model whose prediction is taken over.
+        """
+        before = getattr(self._acting, "now", None)
+        self._acting.now = (kind, proposed_by)
+        try:
+            yield
+        finally:
+            self._acting.now = before
+
+    def note_activity(self) -> None:
+        """Count the time until now as work, such as when another frame is looked at."""
+        self._records.tick()
+
+    def remember(self, state: SessionState) -> None:
+        """Keep where the reviewer is; written by itself within two seconds."""
+        if self.read_only is None and self._records.remember(state):
+            self._writer.ask_chore()
+
+    def resolve_conflict(self, frame_index: int, keep: Side) -> None:
+        """Choose between the version painted here and the one on disk; the other goes to `set-aside/`.
+
+        Parameters
+        ----------
+        frame_index : int
+            One of `conflicts`.
+        keep : {"ours", "theirs"}
+
+        Raises
+        ------
+        InputError
+            If the chosen version cannot be read, or the store is read-only.
+        OSError
+            If the disk refuses.
+        """
+        self._refuse_read_only()
+        masks = self._disk.masks
+        masks.resolve(frame_index, keep, is_truth=self._is_truth(frame_index, masks.newest(frame_index)))
+        with self._lock:
+            self._problems.pop(frame_index, None)
+            self._cache.pop(frame_index, None)
+            self._edited.add(frame_index)
+        self._load(frame_index)
+        self._notify()
+
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until every change is durable; False where it is not (then see `save_error`)."""
         return self._writer.flush(timeout_s)
 
     def close(self, timeout_s: float = 10.0) -> bool:
-        """Save what is pending and end the writer thread; False if something could not be saved."""
-        return self._writer.close(timeout_s)
+        """Save what is pending, end the writer thread and let others write here; False if that failed."""
+        saved = self._writer.close(timeout_s)
+        if self._disk.lock.held and not self._writer.alive:
+            try:
+                self._records.close()
+                self._disk.masks.tidy()
+            except OSError as error:
+                _LOG.warning("the session's ledger was not finished: %s", error)
+            self._disk.lock.release()
+        return saved
 
     # --- export -----------------------------------------------------------------------------------
 
@@ -303,52 +334,37 @@ class AnnotationStore:
         InputError
             If no frame is left.
         """
-        wanted = sorted(set(self.edited_frames if frames is None else frames))
-        chosen = tuple(frame_index for frame_index in wanted if self.has_mask(frame_index))
-        if not chosen:
-            raise InputError(
-                "No corrected frame to learn from",
-                where=self.folder,
-                remedy="Paint on the mask of at least one frame first.",
-            )
-        clip = clip_name(source.name)
-        for frame_index in chosen:
-            name = self.identity.frame_names[frame_index]
-            for kind in ("images", "masks"):
-                (folder / kind / clip).mkdir(parents=True, exist_ok=True)
-            file = f"{clip}/{name}.png"
-            atomic.write_bytes(folder / "images" / file, _encode_png(source.frame(frame_index)))
-            images.write_mask(folder / "masks" / file, self.mask(frame_index), self.scheme.colors)
-        # Last: the file that makes the folder a data set stands only beside a whole tree.
-        atomic.write_text(folder / SCHEME_FILE, self.scheme.to_toml())
-        sample_ids = tuple(f"{clip}/{self.identity.frame_names[frame_index]}" for frame_index in chosen)
-        return CorrectionExport(folder, clip, chosen, sample_ids)
+        return export_corrections(self, folder, source, frames)
 
     # --- inside -----------------------------------------------------------------------------------
 
+    def _refuse_read_only(self) -> None:
+        reason = self.read_only
+        if reason is not None:  # a new one: an exception that is raised twice keeps what both calls held
+            raise InputError(reason.what, where=reason.where, remedy=reason.remedy)
+
+    def _refuse_locked(self, frame_index: int) -> None:
+        problem = self._problems.get(frame_index)
+        if problem is None:
+            return
+        conflict = self._disk.masks.conflicts.get(frame_index)
+        if conflict is not None:
+            raise conflict.error
+        raise InputError(
+            f"This frame is locked because its mask cannot be used: {problem.what}",
+            where=problem.where,
+            remedy="Mend or remove that file, then open the clip again.",
+        )
+
+    def _kind_of(self, class_ids: npt.NDArray[np.uint8]) -> tuple[str, Proposal | None]:
+        named = getattr(self._acting, "now", None)
+        if named is not None:
+            kind, proposed_by = named
+            return kind, proposed_by
+        return (ERASE if class_ids.size and (class_ids == IGNORE).all() else PAINT), None
+
     def _blank(self) -> npt.NDArray[np.uint8]:
         return np.full((self.identity.height, self.identity.width), IGNORE, np.uint8)
-
-    def _mask_path(self, frame_index: int) -> Path:
-        return self.folder / "masks" / f"{self.identity.frame_names[frame_index]}.png"
-
-    def _open_folder(self) -> set[int]:
-        table = self.identity.to_table()
-        path = self.folder / SESSION_FILE
-        try:
-            (self.folder / "masks").mkdir(parents=True, exist_ok=True)
-            if path.exists():
-                _check_same_clip(path, table)
-            else:
-                atomic.write_text(path, tomli_w.dumps(table))
-            stored = {entry.stem for entry in (self.folder / "masks").glob("*.png")}
-        except OSError as error:
-            raise InputError(
-                f"Corrections cannot be kept here: {error.strerror}",
-                where=self.folder,
-                remedy="Check the folder's rights and the free space.",
-            ) from error
-        return {index for index, name in enumerate(self.identity.frame_names) if name in stored}
 
     def _load(self, frame_index: int) -> None:
         """Bring a frame's mask into memory, read outside the lock: painting never waits for a disk."""
@@ -373,9 +389,17 @@ class AnnotationStore:
             else:
                 self._keep(frame_index, mask)
 
-    def _read_edit(self, frame_index: int) -> npt.NDArray[np.uint8]:
-        path = self._mask_path(frame_index)
-        return self._check(self.scheme.check_mask(images.read_mask(path), path), path)
+    def _read_edit(self, frame_index: int) -> npt.NDArray[np.uint8] | None:
+        mask = self._disk.masks.read(frame_index)
+        conflict = self._disk.masks.conflicts.get(frame_index)
+        if conflict is not None:
+            with self._lock:
+                self._problems[frame_index] = conflict.error
+        if mask is None:  # it went back to its ground truth, or its file was removed before we knew it
+            with self._lock:
+                self._edited.discard(frame_index)
+            return self._read_truth(frame_index)
+        return mask
 
     def _read_truth(self, frame_index: int) -> npt.NDArray[np.uint8] | None:
         if self._truth is None:
@@ -383,13 +407,10 @@ class AnnotationStore:
         mask = self._truth(frame_index)
         if mask is None:
             return None
-        return np.array(self._check(mask, self.identity.frame_names[frame_index]), np.uint8)
-
-    def _check(self, mask: npt.NDArray[np.uint8], where: object) -> npt.NDArray[np.uint8]:
         expected = (self.identity.height, self.identity.width)
         if mask.shape != expected:
-            raise size_error(mask.shape, expected, where)
-        return mask
+            raise size_error(mask.shape, expected, self.identity.frame_names[frame_index])
+        return np.array(mask, np.uint8)
 
     def _keep(self, frame_index: int, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         self._cache[frame_index] = mask
@@ -403,72 +424,46 @@ class AnnotationStore:
 
     def _snapshot(self, frame_index: int) -> npt.NDArray[np.uint8]:
         with self._lock:
-            return self._cache[frame_index].copy()
+            mask = self._cache.get(frame_index)
+            if mask is not None:
+                return mask.copy()
+        return self._disk.masks.newest(frame_index)
 
-    def _commit(self, frame_index: int, mask: npt.NDArray[np.uint8]) -> None:
-        """Make one mask durable; a frame painted back to its ground truth is no correction any more."""
-        path = self._mask_path(frame_index)
+    def _truth_or_blank(self, frame_index: int) -> npt.NDArray[np.uint8] | None:
+        """Read what a frame is without corrections; None where that cannot be told."""
         try:
             truth = self._read_truth(frame_index)
         except InputError:
-            truth = None  # an unreadable truth cannot tell; keep what the person painted
-        same = np.array_equal(mask, self._blank() if truth is None else truth)
-        if not same:
-            images.write_mask(path, mask, self.scheme.colors)
-            return
-        path.unlink(missing_ok=True)
+            return None
+        return self._blank() if truth is None else truth
+
+    def _is_truth(self, frame_index: int, mask: npt.NDArray[np.uint8]) -> bool:
+        truth = self._truth_or_blank(frame_index)
+        return truth is not None and np.array_equal(mask, truth)
+
+    def _log(self, frames: Sequence[int]) -> None:
+        """Make the newest masks of frames durable, all with one append."""
+        self._disk.masks.log([(frame_index, self._snapshot(frame_index)) for frame_index in frames])
+
+    def _commit(self, frame_index: int, mask: npt.NDArray[np.uint8]) -> None:
+        """Write one mask file; a frame painted back to its ground truth is no correction any more."""
+        is_truth = self._is_truth(frame_index, mask)
+        written = self._disk.masks.commit(frame_index, mask, is_truth=is_truth)
         with self._lock:
-            if np.array_equal(self._cache.get(frame_index, mask), mask):
+            if not written:
+                self._problems[frame_index] = self._disk.masks.conflicts[frame_index].error
+            elif is_truth and np.array_equal(self._cache.get(frame_index, mask), mask):
                 self._edited.discard(frame_index)
+
+    def _catch_up(self) -> None:
+        """Write what a session that was killed left in the journal."""
+        restored = self.restored
+        if restored is not None:
+            for frame_index in restored.frame_indices:
+                self._writer.touch(frame_index, logged=True)
+        if self._records.has_overdue:
+            self._writer.ask_chore()
 
     def _notify(self) -> None:
         if self._on_change is not None:
             self._on_change()
-
-
-def _encode_png(frame_HWC: npt.NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(frame_HWC).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def size_error(found: tuple[int, ...], expected: tuple[int, int], where: object) -> InputError:
-    """Make the message for a mask that does not have its frame's size; both as (H, W)."""
-    return InputError(
-        f"The mask is {found[1]}x{found[0]} but its frame is {expected[1]}x{expected[0]}",
-        where=where,
-        remedy="Export the mask at the frame's size; masks are never rescaled in silence.",
-    )
-
-
-def clip_name(name: str) -> str:
-    """Make a folder name that every system takes from a clip's name."""
-    kept = "".join(char if char.isalnum() or char in "-_." else "_" for char in name).strip("._")
-    return kept or "clip"
-
-
-def session_folder(root: Path, source: Path, scheme: LabelScheme) -> Path:
-    """Choose the session folder of a clip and a set of classes below `root`.
-
-    The digest is of the absolute path and the class names: two clips of one name, or one clip reviewed for
-    two sets of classes, never share a folder.
-    """
-    key = "\n".join([str(source.resolve()), *scheme.classes])
-    return root / f"{clip_name(source.stem)}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
-
-
-def _check_same_clip(path: Path, table: dict[str, Any]) -> None:
-    try:
-        found = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"Not a session file: {error}", where=path, remedy="Mend it, or choose another session folder."
-        ) from error
-    differing = [key for key in table if key != "source" and found.get(key) != table[key]]
-    if differing:
-        raise InputError(
-            f"The corrections here belong to another clip, {found.get('source')}: "
-            f"{', '.join(differing)} differ",
-            where=path,
-            remedy="Choose another session folder; nothing was changed here.",
-        )

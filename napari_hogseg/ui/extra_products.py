@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from napari_hogseg.inference.residual import hog_residual
+from napari_hogseg.io.errors import InputError
 from napari_hogseg.ui.products import difference_map
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from napari_hogseg.inference.predictor import Predictor
     from napari_hogseg.ui.products import FrameView
 
+#: Squared error of a descriptor's value that is drawn white; fixed, so that frames compare.
+RESIDUAL_WHITE = 0.03
 NO_PREVIOUS = "Load a second model to see where the two differ."
 OTHER_CLASSES = "The two models have other classes: there is nothing to compare."
 
@@ -22,7 +27,8 @@ OTHER_CLASSES = "The two models have other classes: there is nothing to compare.
 class ExtrasRequest:
     """What `make_extras` works on.
 
-    `wanted` holds keys of panels, `theirs` the other model's prediction where it is known.
+    `stage` is the decoder stage whose residual is drawn, None for their mean. `wanted` holds keys of panels,
+    `theirs` the other model's prediction where it is known.
     """
 
     view: FrameView
@@ -32,6 +38,7 @@ class ExtrasRequest:
     theirs: npt.NDArray[np.uint8] | None
     truth: npt.NDArray[np.uint8] | None
     wanted: tuple[str, ...]
+    stage: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +73,34 @@ class Extras:
 def make_extras(request: ExtrasRequest) -> Extras:
     """Compute what is wanted; runs in a worker."""
     difference, note = _difference(request) if "difference" in request.wanted else (None, "")
+    residual, residual_note = _residual(request) if "residual" in request.wanted else (None, "")
     return Extras(
         request.view.frame_index,
         request.view.frame,
         request.wanted,
+        residual_map=residual,
         difference=difference,
+        residual_note=residual_note,
         difference_note=note,
     )
+
+
+def _residual(request: ExtrasRequest) -> tuple[npt.NDArray[np.uint8] | None, str]:
+    """Draw the mean of the stages' maps, or one stage's; `RESIDUAL_WHITE` and more is white."""
+    try:
+        residual = hog_residual(request.predictor, request.view.frame)
+    except InputError as error:
+        return None, error.what
+    stages = ", ".join(f"{error:.4f}" for error in residual.by_stage)
+    note = f"HOG residual {residual.total:.4f}, by stage from the finest: {stages}"
+    if not residual.maps:
+        return None, f"{note}. This target has no place in the frame: there is nothing to draw."
+    pictures = residual.pictures(*request.view.frame.shape[:2])
+    chosen = (
+        pictures if request.stage is None else pictures[request.stage : request.stage + 1] or pictures[-1:]
+    )
+    mean = np.mean(chosen, axis=0)
+    return np.rint(255 * np.sqrt(np.clip(mean / RESIDUAL_WHITE, 0, 1))).astype(np.uint8), note
 
 
 def _difference(request: ExtrasRequest) -> tuple[npt.NDArray[np.uint8] | None, str]:

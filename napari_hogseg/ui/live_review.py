@@ -140,6 +140,7 @@ class LiveReview(QObject):
         self._predictor: Predictor | None = None
         self._previous: Predictor | None = None
         self._direction = 1
+        self._stage: int | None = None
         self._cache: OrderedDict[tuple[str, int], npt.NDArray[np.uint8]] = OrderedDict()
         self._view: FrameView | None = None
         self._predicted: PredictedFrame | None = None
@@ -223,6 +224,11 @@ class LiveReview(QObject):
             self._layers.show(PREDICTION, self._view.frame, None)
             self._layers.show(ERRORS, self._view.frame, None)
             self._predict(self._view)
+
+    def set_residual_stage(self, stage: int | None) -> None:
+        """Draw the HOG residual of one decoder stage, 0 the finest; None draws the mean of all."""
+        self._stage = stage
+        self.compute_extras()
 
     def forget_predictions(self) -> None:
         """Predict every frame anew from now on."""
@@ -314,6 +320,7 @@ class LiveReview(QObject):
             theirs=theirs,
             truth=self._store.mask(view.frame_index) if comparable else None,
             wanted=wanted,
+            stage=self._stage,
         )
         self._extras.request(view.frame_index, partial(make_extras, request))
 

@@ -127,6 +127,8 @@ class ReviewController(QObject):
         self._coalesce.timeout.connect(self.corrections_changed.emit)
         self._store_changed.connect(self._on_store_changed)
         viewer.dims.events.current_step.connect(self._on_step)
+        self._zooms = list(viewer.mouse_double_click_callbacks)
+        viewer.mouse_double_click_callbacks[:] = [self._on_double_click]
         self._warming = threading.Thread(target=warm_up, name="hogseg-warm-up", daemon=True)
         self._warming.start()
 
@@ -271,6 +273,14 @@ class ReviewController(QObject):
         self.view.keep()
         if self.session is not None:
             self.session.live.compute_extras()
+
+    def _on_double_click(self, viewer: Viewer, _event: object) -> None:
+        """Give the panel under the mouse the whole canvas, or put the grid back; napari would zoom."""
+        layer = self.truth_layer
+        if layer is not None and str(layer.mode) == "polygon":
+            return  # there a double click closes the polygon
+        panel = self.grid.panel_at(viewer.cursor.viewbox)
+        self.enlarge(None if panel is None or self.grid.enlarged else panel.key)
 
     def set_look(self, look: MaskLook) -> None:
         """Draw the masks in another look: palette, hidden classes, outlines, opacity."""
@@ -422,6 +432,7 @@ class ReviewController(QObject):
         session = self.session or self._opening
         try:
             self.viewer.dims.events.current_step.disconnect(self._on_step)
+            self.viewer.mouse_double_click_callbacks[:] = self._zooms
             self.grid.close()
             self.view.close()
             self._take_down()

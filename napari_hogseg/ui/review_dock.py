@@ -9,14 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_hogseg.session.blob_codec import ErrorBlobCodec
 from napari_hogseg.ui.finetune_panel import FineTunePanel
 from napari_hogseg.ui.legend_section import LegendSection
 from napari_hogseg.ui.review_controller import ReviewController
 from napari_hogseg.ui.scores_section import ScoresSection
 from napari_hogseg.ui.section import FittingScrollArea, Section, wrapped_label
 from napari_hogseg.ui.source_section import ModelSection, SourceSection
+from napari_hogseg.ui.timeline import Timeline
+from napari_hogseg.ui.triage_panel import TriagePanel
 from napari_hogseg.ui.view_section import HogSection, ShowSection
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ class ReviewDock(QWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.controller = ReviewController(napari_viewer, parent=self)
+        self.timeline: Timeline | None = None
+        self.triage: TriagePanel | None = None
         self.status = QLabel("No clip is open.")
         self.saved = QLabel("")
         self.message = wrapped_label()
@@ -117,7 +122,22 @@ class ReviewDock(QWidget):
         if not text:
             self._show_status()
 
+    def _open_companions(self) -> None:
+        """Dock the timeline below the canvas and the list of errors behind this dock, with the first clip."""
+        if self.timeline is not None or self.controller.closed:
+            return
+        window = self.controller.viewer.window
+        self.timeline = Timeline(self.controller, find_blobs=ErrorBlobCodec())
+        self.triage = TriagePanel(self.controller)
+        self.triage.set_source(self.timeline.source)
+        window.add_dock_widget(self.timeline, name="Timeline", area="bottom")
+        window.add_dock_widget(self.triage, name="Worst first", area="right", tabify=True)
+        own = self.parentWidget()
+        if isinstance(own, QDockWidget):
+            own.raise_()
+
     def _on_clip(self) -> None:
+        self._open_companions()
         self.finetune.corrections_changed()
         self._show_status()
 

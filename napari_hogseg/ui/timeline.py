@@ -28,11 +28,8 @@ from napari_hogseg.ui.timeline_painting import Curve, Strip, TimelineColors
 from napari_hogseg.ui.timeline_view import largest, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy.typing as npt
 
-    from napari_hogseg.data.scheme import LabelScheme
     from napari_hogseg.session.clips import Clip
     from napari_hogseg.session.survey import BlobCodec, Survey
     from napari_hogseg.ui.live_review import LiveState
@@ -120,9 +117,8 @@ class Timeline(QWidget):
     ----------
     controller : ReviewController
     parent : QWidget, optional
-    find_blobs : callable, optional
-        `find_blobs(scheme) -> BlobCodec`, for masks of these classes (`ErrorBlobs.of`): finds the error blobs
-        that the survey's records hold.
+    find_blobs : BlobCodec, optional
+        Finds the error blobs that the survey's records hold.
 
     Attributes
     ----------
@@ -139,17 +135,16 @@ class Timeline(QWidget):
         controller: ReviewController,
         parent: QWidget | None = None,
         *,
-        find_blobs: Callable[[LabelScheme], BlobCodec] | None = None,
+        find_blobs: BlobCodec | None = None,
     ) -> None:
         super().__init__(parent)
-        self._controller, self._find_blobs = controller, find_blobs
+        self._controller, self._blobs = controller, find_blobs
         self.source = SurveySource(self)
         self.worker: SurveyWorker | None = None
         self.ranges: tuple[FrameRange, ...] = ()
         self._times_s: npt.NDArray[np.float64] = np.zeros(0)
         self._masks = _Masks(np.zeros(0, bool), np.zeros(0, bool))
         self._progress: progress | None = None
-        self._progress_busy = False
         self._ended_by = ""
         self._news: tuple[object, ...] = ()
         self.canvas = TimelineCanvas(self._describe, self)
@@ -227,10 +222,8 @@ class Timeline(QWidget):
         old, session, model = self.worker, self._session, self._controller.model
         self._end_survey(wait_s=0.0)
         if session is not None and model is not None and not self._controller.closed:
-            store = session.store
-            blobs = None if self._find_blobs is None else self._find_blobs(store.scheme)
             self.worker = SurveyWorker(
-                session.clip.source, store, model.predictor, blobs, after=old, parent=self
+                session.clip.source, session.store, model.predictor, self._blobs, after=old, parent=self
             )
             self.worker.failed.connect(self._on_failed)
             self.worker.playhead = self.canvas.playhead
@@ -363,22 +356,12 @@ class Timeline(QWidget):
             self._end_progress()
 
     def _show_progress(self, survey: Survey) -> None:
-        # napari lets events through while it makes or moves a bar: we may be called again, or the survey end.
-        if self._progress_busy:
-            return
-        self._progress_busy = True
-        try:
-            if self._progress is None:
-                self._progress = progress(total=survey.num_frames, desc="Surveying the clip", file=_Silent())
-            self._progress.update(survey.num_done - self._progress.n)
-        finally:
-            self._progress_busy = False
-        worker = self.worker
-        if worker is None or worker.survey is not survey or worker.idle or worker.paused:
-            self._end_progress()
+        if self._progress is None:
+            self._progress = progress(total=survey.num_frames, desc="Surveying the clip", file=_Silent())
+        self._progress.update(survey.num_done - self._progress.n)
 
     def _end_progress(self) -> None:
-        if self._progress is not None and not self._progress_busy:
+        if self._progress is not None:
             self._progress.close()
             self._progress = None
 

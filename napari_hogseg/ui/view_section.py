@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from napari_hogseg.ui.review_controller import ReviewController
 
 SWATCH_PX = 14
+#: U-Net has four decoder stages with a head, U2-Net six.
+NUM_STAGES = 6
 
 
 class ShowSection(Section):
@@ -58,6 +60,9 @@ class ShowSection(Section):
         self.contours.setToolTip("Outlines instead of filled areas; the masks are the same.")
         self._difference_legend = QWidget()
         self._difference_legend.setLayout(_legend(DIFFERENCE_COLORS.values()))
+        self.stage = QComboBox()
+        self.stage.addItems(["all stages", *(f"stage {number}" for number in range(1, NUM_STAGES + 1))])
+        self.stage.setToolTip("Decoder stage whose HOG residual is drawn; stage 1 is the finest.")
         self.note = wrapped_label()
         self._lay_out()
         for key, box in self.boxes.items():
@@ -65,6 +70,7 @@ class ShowSection(Section):
         self.opacity.valueChanged.connect(lambda: self._on_look())
         self.palette_box.currentTextChanged.connect(lambda: self._on_look())
         self.contours.toggled.connect(lambda: self._on_look())
+        self.stage.currentIndexChanged.connect(lambda: self._on_stage())
         controller.clip_changed.connect(self._show_all)
         controller.panel_closed.connect(self._on_panel_closed)
         controller.live_changed.connect(self._on_live)
@@ -82,6 +88,8 @@ class ShowSection(Section):
         form.addRow("Mask opacity", self.opacity)
         form.addRow("Colours", self.palette_box)
         form.addRow("", self.contours)
+        form.addRow("HOG residual of", self.stage)
+        self.stage.setEnabled(False)
         self.body.addLayout(form)
         self.body.addLayout(_legend(ERROR_COLORS.values()))
         for widget in (self._difference_legend, self.note):
@@ -91,6 +99,7 @@ class ShowSection(Section):
     def _on_box(self, key: str, *, visible: bool) -> None:
         self._controller.set_panel_visible(key, visible=visible)
         self._difference_legend.setVisible(self.boxes[DIFFERENCE].isChecked())
+        self.stage.setEnabled(self.boxes[RESIDUAL].isChecked())
         self._on_live()
 
     def _on_look(self) -> None:
@@ -102,6 +111,11 @@ class ShowSection(Section):
         )
         self.opacity.setEnabled(not look.contours)
         self._controller.set_look(look)
+
+    def _on_stage(self) -> None:
+        session, chosen = self._controller.session, self.stage.currentIndex()
+        if session is not None:
+            session.live.set_residual_stage(None if chosen == 0 else chosen - 1)
 
     def _on_live(self, _state: object = None) -> None:
         """Say what the panels beside the first four have to say, where they are asked for."""
@@ -119,6 +133,7 @@ class ShowSection(Section):
             made = self._controller.grid.get(key) is not None
             if box.isChecked() != made or not box.isChecked():
                 self._controller.set_panel_visible(key, visible=box.isChecked())
+        self._on_stage()
 
     def _on_panel_closed(self, key: str) -> None:
         with QSignalBlocker(self.boxes[key]):  # the layer is gone already

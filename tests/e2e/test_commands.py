@@ -177,6 +177,10 @@ def test_export_can_be_loaded_and_tells_no_paths(hogseg: Hogseg, toy: Path, run_
     full = next((run_folder / "checkpoints").rglob("weights.safetensors")).stat().st_size
     assert (toy / "model" / "weights.safetensors").stat().st_size < 0.55 * full
     assert hogseg("evaluate", "model", "--data", "data", "--split", "c").returncode == 0
+    views = ("--tta", "--scales", "1,1.25", "--window-px", "32", "--json", "views.json")
+    assert hogseg("evaluate", "model", "--data", "data", "--split", "c", *views).returncode == 0
+    told = json.loads((toy / "views.json").read_text("utf-8"))["passport"]["inference"]
+    assert told == "windows of 32 px, overlap 0.5, mirrored too, scales 1, 1.25"
     assert open_dataset(toy / "data").scheme == read_spec(toy / "model").scheme
 
 
@@ -213,6 +217,7 @@ def test_bad_input_gets_one_message_and_exit_2(
     assert not (toy / "x").exists()
 
 
+VIEW_FLAGS = {"--window-px", "--overlap", "--tta", "--scales"}
 SCORING_FLAGS = {
     *("--protocol", "--against", "--centerline", "--frame-edge", "--band-px", "--tolerance-px"),
     *("--json", "--csv"),
@@ -248,13 +253,17 @@ def test_options_are_frozen(hogseg: Hogseg) -> None:
             ),
             "--events-stdout",
         },
-        "evaluate": {"--data", "--split", "--without", "--layout", "--device", *SCORING_FLAGS},
+        "adapt": {
+            *("--video", "--out", "--what", "--frames", "--steps", "--validate-every", "--patience"),
+            *("--learning-rate", "--batch-size", "--seed", "--num-threads", "--device", "--events-stdout"),
+        },
+        "evaluate": {"--data", "--split", "--without", "--layout", "--device", *VIEW_FLAGS, *SCORING_FLAGS},
         "experiment": {
             *("--data", "--out", "--recipe", "--seed", "--arm", "--set", "--protocol", "--jobs"),
             *("--num-threads", "--device"),
         },
         "tensorboard": {"--out", "--follow"},
-        "predict": {"--out", "--device"},
+        "predict": {"--out", "--device", *VIEW_FLAGS},
         "hog": {"--out", "--preset"},
         "score": {"--classes", "--layout", "--frames", *SCORING_FLAGS},
         "export": {"--out", "--half"},

@@ -52,11 +52,11 @@ def write_clip(root, name="clip_a"):
     return root / "images" / name
 
 
-def write_model(folder, seed=0, scheme=SCHEME):
+def write_model(folder, seed=0, scheme=SCHEME, head="none"):
     """Save a run folder whose network has random weights."""
     torch.manual_seed(seed)
-    network = build_network("unet-s", scheme.num_classes, "none")
-    spec = ModelSpec(model=ModelConfig(head="none", input_short_px=64), hog=HogConfig(), scheme=scheme)
+    network = build_network("unet-s", scheme.num_classes, head)
+    spec = ModelSpec(model=ModelConfig(head=head, input_short_px=64), hog=HogConfig(), scheme=scheme)
     save_checkpoint(folder, spec, network, {}, best=True)
     return folder
 

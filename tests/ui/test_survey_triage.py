@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtTest import QTest
 from review_cases import NUM_FRAMES, truth_mask
 
-from napari_hogseg.session.blob_records import ErrorBlobs
+from napari_hogseg.session.blob_codec import ErrorBlobCodec
 from napari_hogseg.ui.timeline import Timeline
 from napari_hogseg.ui.triage_panel import TriagePanel
 
@@ -15,7 +15,7 @@ from napari_hogseg.ui.triage_panel import TriagePanel
 @pytest.fixture
 def joined(review, clip_folder):
     review.panel = TriagePanel(review.controller)
-    review.timeline = Timeline(review.controller, find_blobs=ErrorBlobs.of)
+    review.timeline = Timeline(review.controller, find_blobs=ErrorBlobCodec())
     review.viewer.window.add_dock_widget(review.panel, name="Triage", area="right", tabify=True)
     review.viewer.window.add_dock_widget(review.timeline, name="Timeline", area="bottom")
     review.panel.set_source(review.timeline.source)

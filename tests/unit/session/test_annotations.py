@@ -210,9 +210,9 @@ def test_nothing_can_be_painted_after_closing(make_store):
         store.paint(0, np.s_[0, 0], 1)
 
 
-def test_unsaved_masks_never_leave_the_memory(make_store, monkeypatch):
+def test_unsaved_masks_never_leave_the_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(annotations, "CACHE_MASKS", 1)
-    store = AnnotationStore(make_store().folder, identity(), truth, settle_s=30.0)
+    store = AnnotationStore(tmp_path / "session", identity(), truth, settle_s=30.0)
     for frame_index in (0, 1, 2, 4):
         store.paint(frame_index, np.s_[5, 5], (frame_index + 1) % 3)
     for frame_index in (0, 1, 2, 4):

@@ -1,0 +1,54 @@
+"""Error blobs in a survey's records: found, written as plain values, read back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from napari_hogseg.data.scheme import IGNORE
+from napari_hogseg.metrics.error_blobs import ErrorBlob, find_error_blobs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+
+BOUNDARY_PX = 3.0
+#: Smaller ones are a pixel's width of doubt, thousands a clip: no list of them is ever worked through.
+MIN_AREA_PX = 20
+
+
+class ErrorBlobCodec:
+    """The `BlobCodec` of `metrics.error_blobs`."""
+
+    def find(
+        self,
+        frame_HWC: npt.NDArray[np.uint8],
+        prediction: npt.NDArray[np.uint8],
+        truth: npt.NDArray[np.uint8],
+    ) -> Sequence[ErrorBlob]:
+        """Find the blobs of one frame: (H, W, 3) uint8 and two (H, W) uint8 of class ids."""
+        highest = max(int(mask.max(initial=0, where=mask != IGNORE)) for mask in (prediction, truth))
+        return find_error_blobs(
+            prediction,
+            truth,
+            frame_HWC,
+            num_classes=highest + 1,
+            boundary_px=BOUNDARY_PX,
+            min_area_px=MIN_AREA_PX,
+        )
+
+    def to_table(self, blob: ErrorBlob) -> dict[str, Any]:
+        """Write one as plain values; a number that is none becomes null."""
+        table = asdict(blob)
+        return {name: None if value != value else value for name, value in table.items()}
+
+    def from_table(self, table: dict[str, Any]) -> ErrorBlob:
+        """Read one back."""
+        values: dict[str, Any] = {
+            name: float("nan") if value is None else value for name, value in table.items()
+        }
+        return ErrorBlob(**values | {name: tuple(values[name]) for name in ("bbox", "centroid")})
