@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from napari.utils import progress
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
@@ -22,6 +21,7 @@ from napari_hogseg.session.clips import MaskFiles, SampleMasks
 from napari_hogseg.session.ranges import FrameRange, add_range, read_ranges, without_range_at, write_ranges
 from napari_hogseg.session.survey import DONE, UNREADABLE
 from napari_hogseg.ui.live import on_gui_thread
+from napari_hogseg.ui.survey_progress import SurveyProgress
 from napari_hogseg.ui.survey_worker import SurveySource, SurveyWorker
 from napari_hogseg.ui.timeline_canvas import TimelineCanvas
 from napari_hogseg.ui.timeline_painting import Curve, Strip, TimelineColors
@@ -144,7 +144,7 @@ class Timeline(QWidget):
         self.ranges: tuple[FrameRange, ...] = ()
         self._times_s: npt.NDArray[np.float64] = np.zeros(0)
         self._masks = _Masks(np.zeros(0, bool), np.zeros(0, bool))
-        self._progress: progress | None = None
+        self._progress = SurveyProgress()
         self._ended_by = ""
         self._news: tuple[object, ...] = ()
         self.canvas = TimelineCanvas(self._describe, self)
@@ -237,7 +237,7 @@ class Timeline(QWidget):
     def _end_survey(self, wait_s: float) -> None:
         worker, self.worker, self._ended_by = self.worker, None, ""
         self._tick.stop()
-        self._end_progress()
+        self._progress.end()
         if worker is not None:
             worker.close(wait_s)
 
@@ -283,7 +283,7 @@ class Timeline(QWidget):
         if self.worker is not None:
             self.worker.pause(paused=paused)
         if paused:
-            self._end_progress()
+            self._progress.end()
         self._on_tick()
 
     # --- events -----------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ class Timeline(QWidget):
     def _on_failed(self, why: str) -> None:
         self._ended_by = why
         self._tick.stop()
-        self._end_progress()
+        self._progress.end()
         self._show()
 
     @on_gui_thread
@@ -341,9 +341,9 @@ class Timeline(QWidget):
         survey = worker.survey
         if worker.idle:
             self._tick.stop()
-            self._end_progress()
+            self._progress.end()
         elif not (worker.paused or worker.gives_way or survey.complete):
-            self._show_progress(survey)
+            self._progress.show(survey.num_done, survey.num_frames)
         news = (worker, survey.num_done, survey.num_measured, worker.idle, worker.paused)
         if news != self._news:  # to paint anything costs a composition of the whole window
             self._news = news
@@ -353,17 +353,7 @@ class Timeline(QWidget):
         """Let the person do something: napari's spinner alone repaints the window twenty times a second."""
         if self.worker is not None:
             self.worker.defer()
-            self._end_progress()
-
-    def _show_progress(self, survey: Survey) -> None:
-        if self._progress is None:
-            self._progress = progress(total=survey.num_frames, desc="Surveying the clip", file=_Silent())
-        self._progress.update(survey.num_done - self._progress.n)
-
-    def _end_progress(self) -> None:
-        if self._progress is not None:
-            self._progress.close()
-            self._progress = None
+            self._progress.end()
 
     # --- showing ----------------------------------------------------------------------------------
 
@@ -426,16 +416,6 @@ class Timeline(QWidget):
             values = [each.text(float(survey.curves[each.name][frame_index])) for each in MEASURES]
             words += [text for text in values if text] or ["not surveyed yet"]
         return "  ·  ".join(words)
-
-
-class _Silent:
-    """Where tqdm may write what it would write to the terminal."""
-
-    def write(self, _text: str) -> None:
-        """Forget it."""
-
-    def flush(self) -> None:
-        """Nothing is kept."""
 
 
 def _legend_box(measure: Measure) -> QCheckBox:
