@@ -7,19 +7,11 @@ import pytest
 from qtpy.QtTest import QTest
 from review_cases import NUM_FRAMES, truth_mask
 
-from napari_hogseg.session.blob_codec import ErrorBlobCodec
-from napari_hogseg.ui.timeline import Timeline
-from napari_hogseg.ui.triage_panel import TriagePanel
-
 
 @pytest.fixture
 def joined(review, clip_folder):
-    review.panel = TriagePanel(review.controller)
-    review.timeline = Timeline(review.controller, find_blobs=ErrorBlobCodec())
-    review.viewer.window.add_dock_widget(review.panel, name="Triage", area="right", tabify=True)
-    review.viewer.window.add_dock_widget(review.timeline, name="Timeline", area="bottom")
-    review.panel.set_source(review.timeline.source)
     review.open(clip_folder)
+    review.panel, review.timeline = review.dock.triage, review.dock.timeline
     return review
 
 
