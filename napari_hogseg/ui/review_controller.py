@@ -259,6 +259,8 @@ class ReviewController(QObject):
             self.layers.make(key)
             if key == TRUTH:
                 self._bind_truth_layer()
+            elif self.truth_layer is not None:  # napari makes a new layer the one that is painted on
+                self.viewer.layers.selection = {self.truth_layer}
             session.live.show_frame(self._frame_index())
         self.grid.set_visible(key, visible=visible)
         self.view.keep()
