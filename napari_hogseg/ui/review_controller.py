@@ -197,6 +197,8 @@ class ReviewController(QObject):
         self.busy_changed.emit("")
         self.clip_changed.emit()
         self.corrections_changed.emit()
+        if session.store.messages:  # strokes brought back after a crash, a session that is open elsewhere
+            self.failed.emit("\n".join(session.store.messages))
 
     def _take_down(self) -> None:
         """End live computing and painting of the clip on screen; its store is closed elsewhere."""
