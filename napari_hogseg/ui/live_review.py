@@ -174,6 +174,11 @@ class LiveReview(QObject):
         return self._frames, self._predictions, self._comparisons, self._extras
 
     @property
+    def view(self) -> FrameView | None:
+        """The frame that the panels show, decoded."""
+        return self._view
+
+    @property
     def predicted_class_ids(self) -> npt.NDArray[np.uint8] | None:
         """The prediction of the frame on the slider, (H, W) class ids; None until it is there."""
         predicted = self._predicted

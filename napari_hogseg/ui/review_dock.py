@@ -15,6 +15,7 @@ from napari_hogseg.session.blob_codec import ErrorBlobCodec
 from napari_hogseg.ui.finetune_panel import FineTunePanel
 from napari_hogseg.ui.legend_section import LegendSection
 from napari_hogseg.ui.mending_section import MendingSection
+from napari_hogseg.ui.probe_line import ProbeLine
 from napari_hogseg.ui.review_controller import ReviewController
 from napari_hogseg.ui.scores_section import ScoresSection
 from napari_hogseg.ui.section import FittingScrollArea, Section, wrapped_label
@@ -51,6 +52,7 @@ class ReviewDock(QWidget):
         self.triage: TriagePanel | None = None
         self.status = QLabel("No clip is open.")
         self.saved = QLabel("")
+        self.probe = ProbeLine(self.controller)
         self.message = wrapped_label()
         self.message.setStyleSheet(ERROR_STYLE)
         self.message.setVisible(False)
@@ -86,7 +88,7 @@ class ReviewDock(QWidget):
         layout.addStrut(MIN_WIDTH_PX)  # the dock's own minimum width would hide what its content needs
         for widget in (self.status, self.saved):
             widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        for widget in (self.message, scroll, self.status, self.saved):
+        for widget in (self.message, scroll, self.probe, self.status, self.saved):
             layout.addWidget(widget)
 
     def _on_fitted(self, width: int) -> None:
