@@ -66,9 +66,8 @@ class ProbeLine(QLabel):
             return
         told = [f"({row}, {column})"]
         if session.store.has_mask(view.frame_index):
-            told.append(
-                f"mask: {_class_name(session.store.mask(view.frame_index)[row, column], session.store.scheme)}"
-            )
+            class_id = session.store.mask(view.frame_index)[row, column]
+            told.append(f"mask: {_class_name(class_id, session.store.scheme)}")
         predicted, model = session.live.predicted_class_ids, self._controller.model
         if predicted is not None and model is not None:
             told.append(f"model: {_class_name(predicted[row, column], model.predictor.scheme)}")
@@ -96,7 +95,7 @@ def edge_text(
         where nothing changes.
     """
     top, left = (row // cell_px) * cell_px, (column // cell_px) * cell_px
-    # With a rim of one pixel each gradient of the cell is the frame's own; without whole cells there is none.
+    # With its neighbours each gradient of the cell is the frame's own.
     cells = frame_HWC[max(0, top - cell_px) : top + 2 * cell_px, max(0, left - cell_px) : left + 2 * cell_px]
     at = min(1, top // cell_px), min(1, left // cell_px)
     histogram = cell_histogram(cells.copy(), orientations, cell_px)

@@ -25,7 +25,7 @@ def test_it_tells_mask_prediction_and_edge_from_any_panel(review, clip_folder, m
 
 @pytest.mark.parametrize(("degrees", "slope"), [(0, (1, 0)), (90, (0, 1)), (45, (-1, 1)), (135, (1, 1))])
 def test_an_edge_has_its_angle(degrees, slope):
-    """Edges of a ramp run across its slope; 45 degrees rises to the right on screen or falls, by convention."""
+    """Edges of a ramp run across its slope."""
     rows, columns = np.mgrid[:48, :48]
     ramp = 120 + 1.5 * (slope[0] * (rows - 24) + slope[1] * (columns - 24))
     frame = np.repeat(np.clip(ramp, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
