@@ -41,8 +41,8 @@ def headed_model(tmp_path):
 
 @pytest.fixture
 def case(review):
-    review.timeline = Timeline(review.controller)
-    review.viewer.window.add_dock_widget(review.timeline, name="Timeline", area="bottom")
+    review.dock._open_companions()  # before the first clip, to see the timeline empty
+    review.timeline = review.dock.timeline
     review.canvas = review.timeline.canvas
     review.survey = lambda: review.timeline.worker.survey
     review.frame = lambda: int(review.viewer.dims.current_step[0])
@@ -276,9 +276,12 @@ def test_another_model_takes_over_and_no_thread_is_left(case, clip_folder, heade
     surveyed(case)
     case.wait(lambda: not first.thread.is_alive())
     assert sum(thread.name == "hogseg survey" for thread in threading.enumerate()) == 1
-    case.viewer.window.remove_dock_widget(case.timeline)
-    case.timeline.deleteLater()
-    case.wait(lambda: all(thread.name != "hogseg survey" for thread in threading.enumerate()))
+    # One that is deleted ends its own.
+    other = Timeline(case.controller)
+    thread = other.worker.thread
+    case.wait(thread.is_alive)
+    other.deleteLater()
+    case.wait(lambda: not thread.is_alive())
     case.viewer.theme = "light"
     case.goto(3)
 
