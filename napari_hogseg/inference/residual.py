@@ -20,6 +20,7 @@ import torch
 from torch.nn import functional
 
 from napari_hogseg.data.augment import resize_frame
+from napari_hogseg.features.pseudo_labels import HogLabel
 from napari_hogseg.inference.predictor import best_classes
 from napari_hogseg.io.errors import InputError
 
@@ -46,8 +47,9 @@ class HogResidual:
     by_stage : tuple of float
         Mean squared error of each head, finest decoder stage first.
     maps : tuple of (R, S) float32 ndarray
-        The same by cell of the label's grid, a map a stage: what a block is off, averaged over the blocks
-        that cover a cell. Empty where the label has no place in the frame (a Fisher vector).
+        The same by cell of the label's grid, a map a stage. A value of HOG counts for the cell that it
+        describes, in every block that holds the cell; another label's block counts for all its cells alike.
+        Empty where the label has no place in the frame (a Fisher vector).
     """
 
     total: float
@@ -181,17 +183,23 @@ def _compare(predictor: Predictor, predicted: Sequence[torch.Tensor], small_hwC:
     by_stage = tuple(float(each.mean()) for each in squares)
     grid = label.grid
     has_place = (grid.cell_rows, grid.cell_cols) != (grid.block_cells, grid.block_cells)
-    maps = tuple(_by_cell(each, grid) for each in squares) if has_place else ()
+    is_hog = isinstance(getattr(label, "label", label), HogLabel)  # one that is standardised, too
+    maps = tuple(_by_cell(each, grid, is_hog=is_hog) for each in squares) if has_place else ()
     return HogResidual(sum(by_stage), by_stage, maps)
 
 
-def _by_cell(squares_D: npt.NDArray[np.float64], grid: HogGrid) -> Map:
-    """Average each block's values (P, Q), then over the blocks that cover a cell, to (R, S)."""
-    rows, cols = grid.cell_rows - grid.block_cells + 1, grid.cell_cols - grid.block_cells + 1
-    blocks_PQ = squares_D.reshape(rows, cols, grid.block_values).mean(2)
+def _by_cell(squares_D: npt.NDArray[np.float64], grid: HogGrid, *, is_hog: bool) -> Map:
+    """Average the values of each cell, then over the blocks that hold it, to (R, S)."""
+    side = grid.block_cells
+    rows, cols = grid.cell_rows - side + 1, grid.cell_cols - side + 1
+    if is_hog:  # within a block: cell row, cell column, orientation
+        cells_PQbb = squares_D.reshape(rows, cols, side, side, -1).mean(-1)
+    else:
+        blocks_PQ = squares_D.reshape(rows, cols, grid.block_values).mean(2)
+        cells_PQbb = np.broadcast_to(blocks_PQ[..., None, None], (rows, cols, side, side))
     sums, counts = np.zeros((2, grid.cell_rows, grid.cell_cols))
-    for row in range(grid.block_cells):
-        for col in range(grid.block_cells):
-            sums[row : row + rows, col : col + cols] += blocks_PQ
+    for row in range(side):
+        for col in range(side):
+            sums[row : row + rows, col : col + cols] += cells_PQbb[..., row, col]
             counts[row : row + rows, col : col + cols] += 1
     return np.asarray(sums / counts, np.float32)

@@ -111,8 +111,8 @@ class Survey:
         `MEASURES` by name, NaN where there is nothing. Filled while the survey goes on; do not write.
     states : (T,) uint8 ndarray
         UNKNOWN, KEPT, STALE, DONE or UNREADABLE.
-    num_measured : int
-        Frames measured since it began; looking at the mask of a kept record measures nothing.
+    num_measured, num_confirmed : int
+        Frames measured since it began, and records that count again because their mask was looked at.
     disk_error : OSError or None
         Why records cannot be kept; the survey goes on in memory.
     """
@@ -130,7 +130,7 @@ class Survey:
         self.curves = {name: np.full(num_frames, np.nan, np.float32) for name in MEASURES}
         self.states = np.zeros(num_frames, np.uint8)
         self.has_truth = np.zeros(num_frames, np.bool_)
-        self.num_measured = 0
+        self.num_measured = self.num_confirmed = 0
         self.disk_error: OSError | None = None
         self._records: dict[int, SurveyRecord] = {}
         self._lock = threading.Lock()
@@ -258,6 +258,8 @@ class Survey:
             self.states[frame_index] = STALE
             self._hide_scores(frame_index)
             return False
+        if self.states[frame_index] != DONE:
+            self.num_confirmed += 1
         self._keep(replace(record, corrected=frame_index in self._store.edited_frames), DONE)
         return True
 
@@ -357,7 +359,8 @@ class Survey:
             status = path.stat()
             stamp = [status.st_size, status.st_mtime_ns]
         clip = {name: value for name, value in identity.to_table().items() if name != "source"}
-        return {"model": self._model.digest, "clip": clip, "file": stamp}
+        with_blobs = self._blobs is not None
+        return {"model": self._model.digest, "clip": clip, "file": stamp, "blobs": with_blobs}
 
 
 def mask_digest(mask: Mask | None) -> str:

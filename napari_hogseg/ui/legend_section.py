@@ -93,10 +93,10 @@ class LegendSection(Section):
 
     def _button(self, class_id: int | None, name: str, color: Color | None) -> QPushButton:
         key = "0" if class_id is None else str(class_id + 1) if class_id < 9 else ""
-        button = QPushButton(f"{key}  {name}" if key else name, checkable=True)
+        button = QPushButton(f"{key} {name}" if key else name, checkable=True)
         button.setIcon(swatch(color))
         button.setIconSize(QSize(SWATCH_PX, SWATCH_PX))
-        button.setStyleSheet("QPushButton { text-align: left; padding: 3px 6px; }")
+        button.setStyleSheet("QPushButton { text-align: left; padding: 3px 2px; }")
         # Both columns share the width there is, whatever the longest name wants.
         button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         button.setToolTip(name)

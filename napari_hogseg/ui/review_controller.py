@@ -197,6 +197,8 @@ class ReviewController(QObject):
         self.busy_changed.emit("")
         self.clip_changed.emit()
         self.corrections_changed.emit()
+        if session.store.messages:  # strokes brought back after a crash, a session that is open elsewhere
+            self.failed.emit("\n".join(session.store.messages))
 
     def _take_down(self) -> None:
         """End live computing and painting of the clip on screen; its store is closed elsewhere."""
@@ -259,6 +261,8 @@ class ReviewController(QObject):
             self.layers.make(key)
             if key == TRUTH:
                 self._bind_truth_layer()
+            elif self.truth_layer is not None:  # napari makes a new layer the one that is painted on
+                self.viewer.layers.selection = {self.truth_layer}
             session.live.show_frame(self._frame_index())
         self.grid.set_visible(key, visible=visible)
         self.view.keep()

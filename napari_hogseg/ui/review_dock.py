@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QSizePolicy, QVBox
 from napari_hogseg.session.blob_codec import ErrorBlobCodec
 from napari_hogseg.ui.finetune_panel import FineTunePanel
 from napari_hogseg.ui.legend_section import LegendSection
+from napari_hogseg.ui.mending_section import MendingSection
 from napari_hogseg.ui.review_controller import ReviewController
 from napari_hogseg.ui.scores_section import ScoresSection
 from napari_hogseg.ui.section import FittingScrollArea, Section, wrapped_label
@@ -58,6 +59,7 @@ class ReviewDock(QWidget):
         self.show_section = ShowSection(self.controller)
         self.legend = LegendSection(self.controller)
         self.scores = ScoresSection(self.controller)
+        self.mending = MendingSection(self.controller)
         self.hog = HogSection(self.controller)
         self.finetune = FineTunePanel(self)
         self.finetune.set_provider(self.controller)
@@ -71,7 +73,7 @@ class ReviewDock(QWidget):
         column = QVBoxLayout(inside)
         column.setContentsMargins(4, 4, 4, 4)
         column.setSpacing(2)
-        for section in (self.source, self.model, self.legend, self.show_section, self.scores):
+        for section in (self.source, self.model, self.legend, self.mending, self.show_section, self.scores):
             column.addWidget(section)
         column.addWidget(self.finetune_section)
         column.addWidget(self.hog)

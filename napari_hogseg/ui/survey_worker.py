@@ -183,13 +183,14 @@ class SurveyWorker(QObject):
     def _work(self) -> None:
         """One step, told of; then a rest."""
         survey = self.survey
-        begin_s, num_before = time.monotonic(), survey.num_measured
+        begin_s, before = time.monotonic(), (survey.num_measured, survey.num_confirmed)
         num_touches = self._num_touches
         frame_index = survey.step(self.playhead)
-        measured = survey.num_measured > num_before
-        if self._untold and (measured or frame_index is None):
+        measured, confirmed = survey.num_measured > before[0], survey.num_confirmed > before[1]
+        # Only where there is something to tell: lists begin anew, and a person's place in them is lost.
+        if self._untold and not confirmed:
             self._tell(None)
-        self._untold = not measured and frame_index is not None
+        self._untold = confirmed
         if frame_index is None:
             with self._wake:  # unless somebody touched a frame meanwhile
                 self._idle = self._num_touches == num_touches

@@ -158,7 +158,9 @@ class FramesTab(_Tab):
             Column(key="worst", title="Worst", about=about_worst, text=lambda v: f"{100 * v:.0f}"),
             Column(key="miou", title="mIoU", about="Mean IoU over the classes in the frame", **low),
             Column(key="boundary_f", title="B. F", about="F score of the boundaries", **low),
-            Column(key="hog_residual", title="HOG", about="HOG residual; needs no mask", text=_score),
+            Column(
+                key="hog_residual", title="HOG", about="HOG residual; needs no mask", text="{:.3g}".format
+            ),
             Column(
                 key="entropy", title="Entropy", about="Entropy of the prediction; needs no mask", text=_score
             ),

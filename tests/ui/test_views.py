@@ -148,3 +148,31 @@ def test_the_survey_fills_timeline_and_errors(review, clip_folder, model_folder)
     frame_index, blob = triage._current
     assert review.viewer.dims.current_step[0] == frame_index
     assert review.controller.selected_class == blob.true_class
+
+
+def test_an_error_is_taken_over_by_key_and_undone(review, clip_folder, model_folder):
+    review.open(clip_folder)
+    review.load(model_folder)
+    prediction = Predictor.load(model_folder).predict(frame_pixels(0))
+    row, column = np.argwhere(prediction != truth_mask(0))[50]
+    QTest.mouseMove(canvas_of(review), canvas_point(review, row, column, cell=(1, 0)))
+    review.wait(lambda: np.allclose(np.round(review.viewer.cursor.position[-2:]), (row, column)))
+    review.dock.mending.accept_under_mouse()
+    store = review.controller.session.store
+    changed = store.mask(0) != truth_mask(0)
+    pair = (truth_mask(0)[row, column], prediction[row, column])
+    assert changed[row, column]
+    assert (store.mask(0)[changed] == pair[1]).all()
+    assert (truth_mask(0)[changed] == pair[0]).all()
+    review.layer("Ground truth").undo()
+    np.testing.assert_array_equal(store.mask(0), truth_mask(0))
+    review.dock.mending.of_frame.click()
+    np.testing.assert_array_equal(store.mask(0), prediction)
+    assert store.flush()
+
+
+def test_nothing_is_taken_over_without_a_prediction(review, clip_folder):
+    review.open(clip_folder)
+    assert not review.dock.mending.of_frame.isEnabled()
+    review.dock.mending.accept_frame()
+    assert review.controller.session.store.edited_frames == ()

@@ -108,7 +108,9 @@ def test_the_residual_is_the_heads_squared_error_on_the_held_out_frames(base, vi
 
 
 def test_where_nothing_is_gained_no_model_is_written(base, video, tmp_path):
-    code = adapt_model(base, video, config(learning_rate=1e-30, patience=2), tmp_path / "out", for_parent=False)
+    code = adapt_model(
+        base, video, config(learning_rate=1e-30, patience=2), tmp_path / "out", for_parent=False
+    )
     assert code == ExitCode.DONE
     told = json.loads((tmp_path / "out" / "adapted.json").read_text("utf-8"))
     assert told["model"] is None

@@ -1,0 +1,119 @@
+"""The dock's section on mending: taking over what the model predicts, as one undoable stroke."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QWidget
+
+from napari_hogseg.session.mending import accept_blob, accept_class, accept_everywhere
+from napari_hogseg.ui.labels import to_display
+from napari_hogseg.ui.section import Section, wrapped_label
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from napari.viewer import Viewer
+
+    from napari_hogseg.session.mending import Edit
+    from napari_hogseg.ui.review_controller import ReviewController
+
+#: Free in napari 0.9, on the viewer as on a Labels layer.
+BLOB_KEY = "J"
+NO_PREDICTION = "There is no prediction of this frame yet."
+OTHER_CLASSES = "The model's classes are not those of the masks: nothing can be taken over."
+LOCKED = "This frame's mask cannot be read, so it is not written."
+NOTHING = "Nothing to take over: mask and prediction agree here."
+
+
+class MendingSection(Section):
+    """Buttons that take over the prediction under the mouse, of a class, or of the frame.
+
+    Parameters
+    ----------
+    controller : ReviewController
+    parent : QWidget, optional
+    """
+
+    def __init__(self, controller: ReviewController, parent: QWidget | None = None) -> None:
+        super().__init__("Take over the prediction", parent=parent)
+        self._controller = controller
+        self.of_class = QPushButton("This class")
+        self.of_class.setToolTip("Where the model predicts the class one paints with.")
+        self.of_frame = QPushButton("Whole frame")
+        self.of_frame.setToolTip("Everything the model predicts on this frame.")
+        row = QGridLayout()
+        for column, button in enumerate((self.of_class, self.of_frame)):
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            row.addWidget(button, 0, column)
+        self.body.addLayout(row)
+        self.note = wrapped_label()
+        self.body.addWidget(self.note)
+        self.of_class.clicked.connect(lambda: self.accept_class())
+        self.of_frame.clicked.connect(lambda: self.accept_frame())
+        controller.viewer.bind_key(BLOB_KEY, self._on_key, overwrite=True)
+        controller.closing.connect(lambda: controller.viewer.bind_key(BLOB_KEY, None, overwrite=True))
+        for signal in (controller.clip_changed, controller.model_changed, controller.class_changed):
+            signal.connect(self._show_state)
+        controller.live_changed.connect(lambda _state: self._show_state())
+        self._show_state()
+
+    def accept_class(self) -> None:
+        """Take over the class one paints with."""
+        class_id, masks = self._controller.selected_class, self._masks()
+        if class_id is not None and masks is not None:
+            self._apply(accept_class(*masks, class_id))
+
+    def accept_frame(self) -> None:
+        """Take over all of the frame's prediction."""
+        masks = self._masks()
+        if masks is not None:
+            self._apply(accept_everywhere(*masks))
+
+    def accept_under_mouse(self) -> None:
+        """Take over the one error under the mouse, in whichever panel it is."""
+        masks = self._masks()
+        if masks is not None:
+            row, column = (round(float(each)) for each in self._controller.viewer.cursor.position[-2:])
+            self._apply(accept_blob(*masks, row, column))
+
+    def _on_key(self, _viewer: Viewer) -> None:
+        self.accept_under_mouse()
+
+    def _masks(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
+        """Mask and prediction of the frame on the slider; None where one may not be taken for the other."""
+        session = self._controller.session
+        if session is None or self._why_not():
+            return None
+        prediction = session.live.predicted_class_ids
+        return (
+            None if prediction is None else (session.store.mask(session.live.state.frame_index), prediction)
+        )
+
+    def _why_not(self) -> str:
+        session, model = self._controller.session, self._controller.model
+        if session is None or model is None or session.live.predicted_class_ids is None:
+            return NO_PREDICTION
+        if model.predictor.scheme.classes != session.store.scheme.classes:
+            return OTHER_CLASSES
+        return LOCKED if session.store.problem(session.live.state.frame_index) is not None else ""
+
+    def _apply(self, edit: Edit) -> None:
+        """Write through the layer, so that napari's undo has it as one stroke."""
+        session, layer = self._controller.session, self._controller.truth_layer
+        if session is None or layer is None:
+            return
+        if not edit.num_pixels:
+            self.note.setText(NOTHING)
+            return
+        frames = np.full(edit.num_pixels, session.live.state.frame_index)
+        layer.data_setitem((frames, edit.rows, edit.cols), to_display(edit.values))
+        self.note.setText(f"Took over {edit.num_pixels:,} pixels. Ctrl+Z takes them back.")
+
+    def _show_state(self) -> None:
+        why = self._why_not()
+        self.of_frame.setEnabled(not why)
+        self.of_class.setEnabled(not why and self._controller.selected_class is not None)
+        text = why or f"Key {BLOB_KEY} takes over the error under the mouse."
+        if not self.note.text().startswith("Took over") or why:
+            self.note.setText(text)
