@@ -26,6 +26,17 @@ SCHEME_FILE = "dataset.toml"
 
 Color = tuple[int, int, int]
 
+OKABE_ITO: tuple[Color, ...] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+"""Okabe and Ito's palette (2008) without black: told apart with every common colour vision."""
+
 
 class LabelScheme(BaseModel):
     """The classes a mask may hold: ids 0 .. num_classes - 1, and `ignore`."""

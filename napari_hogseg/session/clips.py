@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from napari_hogseg.data.layouts import PLAIN, DataSet, Layout, open_dataset
 from napari_hogseg.data.recognition import recognise
-from napari_hogseg.data.scheme import SCHEME_FILE, LabelScheme
+from napari_hogseg.data.scheme import OKABE_ITO, SCHEME_FILE, LabelScheme
 from napari_hogseg.io import images
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.io.video import Pictures, open_frames
@@ -32,16 +32,7 @@ if TYPE_CHECKING:
 UNNAMED = LabelScheme(
     name="unnamed classes",
     classes=tuple(f"class {class_id}" for class_id in range(8)),
-    colors=(
-        (230, 159, 0),
-        (86, 180, 233),
-        (0, 158, 115),
-        (240, 228, 66),
-        (0, 114, 178),
-        (213, 94, 0),
-        (204, 121, 167),
-        (153, 153, 153),
-    ),
+    colors=(*OKABE_ITO, (153, 153, 153)),
 )
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from napari_hogseg.data.scheme import OKABE_ITO
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -16,16 +18,6 @@ if TYPE_CHECKING:
 PaletteName = Literal["data set", "colour-blind safe"]
 PALETTES: tuple[PaletteName, ...] = ("data set", "colour-blind safe")
 
-#: Okabe and Ito (2008), without black: told apart with every common colour vision.
-OKABE_ITO: tuple[Color, ...] = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-    (204, 121, 167),
-)
 #: Beyond seven classes no palette is safe by hue alone: each further round is darker, then paler.
 ROUND_LIGHTNESS = (1.0, 0.55, 1.35)
 CONTOUR_PX = 2
