@@ -155,7 +155,7 @@ class Predictor:
         """
         with torch.inference_mode():
             scores = self._logits if self.options.is_plain else self._mean_probabilities
-            return scores(frame_HWC).argmax(0).to(torch.uint8).cpu().numpy()
+            return best_classes(scores(frame_HWC))
 
     def probabilities(self, frame_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Class probabilities of one frame, (C, H, W) float32, native size."""
@@ -196,6 +196,12 @@ class Predictor:
         with self._lock:
             logits = self._network(x_BCHW.to(self.device).float() / 255.0)
         return self._to_native(logits.float()[0], frame_HWC)
+
+
+def best_classes(scores_CHW: torch.Tensor) -> npt.NDArray[np.uint8]:
+    """Find the class of the largest score of each pixel, (H, W) uint8; of equal ones the first."""
+    # Not argmax, which means the same: over the first axis it takes torch ten times as long on a CPU.
+    return scores_CHW.max(0).indices.to(torch.uint8).cpu().numpy()
 
 
 def _display_name(given: Path, folder: Path) -> str:

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from napari_hogseg.data.augment import resize_frame
 from napari_hogseg.features.pseudo_labels import HogLabel
+from napari_hogseg.inference.predictor import best_classes
 from napari_hogseg.io.errors import InputError
 
 if TYPE_CHECKING:
@@ -121,13 +122,16 @@ def read_frame(predictor: Predictor, frame_HWC: Frame) -> FrameReading:
     """Predict a frame, and say how sure the model is and how well its heads see it.
 
     One pass through the trunk serves all three (two where the heads are `official`). It does not wait for the
-    predictor's turn: a live view is not held up by it.
+    predictor's turn: a live view is not held up by it. With windows or several views the predictor is asked
+    instead, and the entropy is that of its mean probabilities at native size.
 
     Parameters
     ----------
     predictor : Predictor
     frame_HWC : (H, W, 3) uint8 ndarray
     """
+    if not predictor.options.is_plain:
+        return _read_in_views(predictor, frame_HWC)
     network = predictor.network
     small = resize_frame(frame_HWC, predictor.spec.model.input_short_px)
     one_pass = bool(len(network.heads)) and network.required_input_px is None
@@ -143,8 +147,14 @@ def read_frame(predictor: Predictor, frame_HWC: Frame) -> FrameReading:
             residual = hog_residual(predictor, frame_HWC) if len(network.heads) else None
         size = frame_HWC.shape[:2]
         upsampled = functional.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
-        class_ids = upsampled[0].argmax(0).to(torch.uint8).cpu().numpy()
-        return FrameReading(class_ids, _mean_entropy(logits[0].float()), residual)
+        return FrameReading(best_classes(upsampled[0]), _mean_entropy(logits[0].float()), residual)
+
+
+def _read_in_views(predictor: Predictor, frame_HWC: Frame) -> FrameReading:
+    probabilities = torch.from_numpy(predictor.probabilities(frame_HWC))
+    residual = hog_residual(predictor, frame_HWC) if len(predictor.network.heads) else None
+    entropy = _mean_entropy(probabilities.clamp_min(torch.finfo(torch.float32).tiny).log())
+    return FrameReading(best_classes(probabilities), entropy, residual)
 
 
 def _mean_entropy(logits_Chw: torch.Tensor) -> float:

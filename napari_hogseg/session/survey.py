@@ -138,7 +138,8 @@ class Survey:
         self._playhead, self._cursor = -1, 0
         self._last: tuple[int, Mask] | None = None
         self._source: FrameSource | None = None
-        self._file = SurveyFile(store.folder / FOLDER / f"{model.digest[:16]}.jsonl", self._about())
+        path = store.folder / FOLDER / f"{model.digest[:16]}.jsonl"
+        self._file = SurveyFile(path, self._about(), read_only=store.read_only is not None)
 
     # --- what is known ----------------------------------------------------------------------------
 
@@ -160,7 +161,7 @@ class Survey:
     def record(self, frame_index: int) -> SurveyRecord | None:
         """Tell what is known of a frame; where the mask may be another by now, only what needs none."""
         record = self._records.get(frame_index)
-        if record is None or self.states[frame_index] == DONE:
+        if record is None or self.states[frame_index] == DONE or record.mask_digest == NO_MASK:
             return record
         return replace(record, has_truth=False, miou=math.nan, boundary_f=math.nan, confusion=None, blobs=())
 

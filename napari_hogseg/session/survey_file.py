@@ -143,10 +143,13 @@ class SurveyFile:
     path : Path
     about : dict
         Plain values that say what the records are of. A file about something else is begun anew.
+    read_only : bool
+        Take what is there and write nothing: the session is another program's, or its folder is locked.
     """
 
-    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+    def __init__(self, path: Path, about: dict[str, Any], *, read_only: bool = False) -> None:
         self.path, self._about = path, {"format": FORMAT, **about}
+        self._read_only = read_only
         self._file: Any = None
         self._synced_s = time.monotonic()
 
@@ -158,14 +161,9 @@ class SurveyFile:
         OSError
             If the folder cannot be written.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         lines, good_bytes, num_lines = self._read()
-        if good_bytes == 0 or num_lines - len(lines) > MAX_SUPERSEDED:
-            atomic.write_bytes(self.path, to_line(self._about) + b"".join(lines.values()))
-        elif self.path.stat().st_size > good_bytes:
-            os.truncate(self.path, good_bytes)  # half a line: what is appended would be glued to it
-        # Unbuffered, so that a kill loses nothing that was written.
-        self._file = self.path.open("ab", buffering=0)
+        if not self._read_only:
+            self._open(lines, good_bytes, num_lines)
         for number, line in enumerate(lines.values()):
             if number % LINES_AT_A_TIME == 0:
                 time.sleep(0.001)
@@ -192,6 +190,15 @@ class SurveyFile:
         file, self._file = self._file, None
         if file is not None:
             file.close()
+
+    def _open(self, lines: dict[int, bytes], good_bytes: int, num_lines: int) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if good_bytes == 0 or num_lines - len(lines) > MAX_SUPERSEDED:
+            atomic.write_bytes(self.path, to_line(self._about) + b"".join(lines.values()))
+        elif self.path.stat().st_size > good_bytes:
+            os.truncate(self.path, good_bytes)  # half a line: what is appended would be glued to it
+        # Unbuffered, so that a kill loses nothing that was written.
+        self._file = self.path.open("ab", buffering=0)
 
     def _read(self) -> tuple[dict[int, bytes], int, int]:
         """Lines by frame, the bytes up to the last whole line's end (0: begin anew), and their number."""

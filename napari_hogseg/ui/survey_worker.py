@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_hogseg.inference.background import AbandonedError, read_in_background, yield_to_others
+from napari_hogseg.io.atomic import sha256_bytes
 from napari_hogseg.io.video import Video
 from napari_hogseg.session.survey import Survey, SurveyModel
 
@@ -76,7 +77,7 @@ class SurveyWorker(QObject):
     ) -> None:
         super().__init__(parent)
         read = partial(read_in_background, predictor, self._is_closed)
-        model = SurveyModel(predictor.digest, predictor.scheme.classes, read)
+        model = SurveyModel(_digest(predictor), predictor.scheme.classes, read)
         self.survey = Survey(store, partial(_own_source, source), model, find_blobs)
         self.playhead = 0
         self._after: threading.Thread | None = None if after is None else after.thread
@@ -245,3 +246,10 @@ class SurveySource(QObject):
 
 def _own_source(source: FrameSource) -> FrameSource:
     return Video(source.path, CACHE_BYTES) if isinstance(source, Video) else source
+
+
+def _digest(predictor: Predictor) -> str:
+    """Tell models apart, and ways to look at a frame with one."""
+    if predictor.options.is_plain:
+        return predictor.digest
+    return sha256_bytes(f"{predictor.digest} {predictor.options}".encode())

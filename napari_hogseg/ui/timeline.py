@@ -273,6 +273,9 @@ class Timeline(QWidget):
         session = self._session
         if session is None or ranges == self.ranges:
             return
+        if session.store.read_only is not None:
+            self._controller.failed.emit(str(session.store.read_only))
+            return
         try:
             write_ranges(session.store.folder, ranges)
         except OSError as error:

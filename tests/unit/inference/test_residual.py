@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from skimage.feature import hog as skimage_hog
 
-from napari_hogseg.inference.predictor import Predictor
+from napari_hogseg.inference.options import InferenceOptions
+from napari_hogseg.inference.predictor import Predictor, best_classes
 from napari_hogseg.inference.residual import hog_residual, read_frame
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.checkpoint import ModelSpec, load_network, network_of, save_checkpoint
@@ -149,3 +150,20 @@ def test_one_pass_reads_what_the_single_ones_say(tmp_path: Path) -> None:
     p = predictor.probabilities(small).astype(np.float64)
     assert reading.entropy == pytest.approx(-(p * np.log(p)).sum(0).mean() / math.log(3), rel=1e-4)
     assert 0 < reading.entropy < 1
+
+
+def test_windows_and_views_are_read_as_the_predictor_sees_them(tmp_path: Path) -> None:
+    plain = write(tmp_path)
+    predictor = Predictor.load(tmp_path, "cpu", InferenceOptions(flip=True))
+    frame, _ = toy_pair(6)
+    reading = read_frame(predictor, frame)
+    np.testing.assert_array_equal(reading.class_ids, predictor.predict(frame))
+    p = predictor.probabilities(frame).astype(np.float64)
+    assert reading.entropy == pytest.approx(-(p * np.log(p)).sum(0).mean() / math.log(3), rel=1e-4)
+    assert reading.residual.total == pytest.approx(hog_residual(plain, frame).total, rel=1e-6)
+
+
+def test_of_equal_scores_the_first_class_wins() -> None:
+    rng = np.random.default_rng(0)
+    scores = torch.from_numpy(rng.integers(0, 3, (7, 50, 60)).astype(np.float32))
+    np.testing.assert_array_equal(best_classes(scores), scores.numpy().argmax(0))

@@ -140,9 +140,9 @@ def test_a_mask_that_changed_makes_its_record_stale(store, tmp_path):
     moved.close(2.0)
 
 
-def test_a_killed_survey_loses_nothing_it_had_written(store):
+def test_a_killed_survey_loses_nothing_it_had_written(tmp_path):
     child = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("survey_cases.py")), str(store.folder)],
+        [sys.executable, str(Path(__file__).with_name("survey_cases.py")), str(tmp_path / "session")],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
@@ -152,12 +152,14 @@ def test_a_killed_survey_loses_nothing_it_had_written(store):
         while int(child.stdout.readline()) < 4:
             pass
         child.send_signal(signal.SIGKILL)
+    store = make_store(tmp_path / "session")
     survey = make_survey(store)
     assert (survey.states[:4] == KEPT).all()
     assert (survey.states == KEPT).sum() <= 6
     finish(survey)
     assert survey.complete
     survey.close()
+    store.close(2.0)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "garbage"])
@@ -270,3 +272,22 @@ def test_going_through_the_clip_leaves_the_masks_in_memory_alone(store):
     survey.close()
     assert store._cache.keys() == held.keys()
     assert survey.record(2).mask_digest == mask_digest(store.mask(2))
+
+
+def test_a_session_that_another_program_has_open_is_read_not_written(store):
+    first = make_survey(store)
+    [first.step(0) for _ in range(3)]
+    path = the_file(store)
+    path.write_bytes(path.read_bytes() + b"half a li")  # as while the other one writes
+    before = path.read_bytes()
+    guest = make_store(store.folder)
+    assert guest.read_only is not None
+    survey = make_survey(guest)
+    assert (survey.states[:3] == KEPT).all()
+    finish(survey)
+    survey.close()
+    assert survey.complete
+    assert survey.disk_error is None
+    assert path.read_bytes() == before
+    guest.close(2.0)
+    first.close()
