@@ -17,7 +17,7 @@ def some_values(num_frames, seed=0):
     return values
 
 
-@given(st.integers(20, 400), st.floats(0, 0.5), st.floats(0.5, 1), st.integers(3, 40))
+@given(st.integers(20, 400), st.floats(0, 0.5, allow_subnormal=False), st.floats(0.5, 1), st.integers(3, 40))
 def test_columns_hold_what_lies_in_them(num_frames, begin, end, num_columns):
     view = TimelineView(num_frames, begin * num_frames, max(end * num_frames, begin * num_frames + 1))
     if not view.is_dense(num_columns):
@@ -44,7 +44,10 @@ def test_a_sparse_view_shows_every_frame_and_one_beyond_each_edge():
     np.testing.assert_allclose(view.runs(flags, 200), [[0, 10], [30, 70]])
 
 
-@given(st.integers(1, 5000), st.lists(st.tuples(st.floats(0.1, 10), st.floats(0, 1)), max_size=6))
+@given(
+    st.integers(1, 5000),
+    st.lists(st.tuples(st.floats(0.1, 10, allow_subnormal=False), st.floats(0, 1)), max_size=6),
+)
 def test_zooming_stays_within_the_clip_and_keeps_the_place(num_frames, zooms):
     view = TimelineView.whole(num_frames)
     for factor, where in zooms:
