@@ -112,4 +112,6 @@ def evaluate_by_protocol(
         on_frame()
     report = scorer.report()
     # Part of the report: a score of averaged views is not to be taken for one of the plain network.
-    return replace(report, passport={**report.passport, "inference": str(predictor.options)})
+    seen = str(predictor.options)
+    note = () if predictor.options.is_plain else (f"Not the plain prediction: {seen}.",)
+    return replace(report, passport={**report.passport, "inference": seen}, notes=(*report.notes, *note))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from itertools import product
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from napari_hogseg.inference.tiling import Blend
+
+LEAST_WINDOW_PX = 32
 
 
 class InferenceOptions(BaseModel):
@@ -21,13 +25,26 @@ class InferenceOptions(BaseModel):
         default=(1.0,), min_length=1, description="Sizes to predict at and average, of the network's own."
     )
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if any(not 0.25 <= scale <= 4.0 for scale in self.scales):
+    blend: Blend = Field(default="gaussian", description="Weights of a window's pixels; constant: all alike.")
+
+    @field_validator("scales")
+    @classmethod
+    def _check_scales(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not 0.25 <= scale <= 4.0 for scale in scales):
             raise ValueError("each scale lies between 0.25 and 4")
-        if 0 < self.window_px < 32:
-            raise ValueError("windows have 32 pixels or more")
-        return self
+        return scales
+
+    @field_validator("window_px")
+    @classmethod
+    def _check_window(cls, window_px: int) -> int:
+        if 0 < window_px < LEAST_WINDOW_PX:
+            raise ValueError(f"windows have {LEAST_WINDOW_PX} pixels or more")
+        return window_px
+
+    @property
+    def views(self) -> tuple[tuple[float, bool], ...]:
+        """Scale, and whether mirrored, of each view that is averaged."""
+        return tuple(product(self.scales, (False, True) if self.flip else (False,)))
 
     @property
     def is_plain(self) -> bool:
@@ -35,7 +52,10 @@ class InferenceOptions(BaseModel):
         return not self.window_px and not self.flip and self.scales == (1.0,)
 
     def __str__(self) -> str:
-        windows = f"windows of {self.window_px} px, overlap {self.overlap:g}" if self.window_px else "whole"
+        windows = "whole"
+        if self.window_px:
+            blend = "" if self.blend == "gaussian" else f", {self.blend} weights"
+            windows = f"windows of {self.window_px} px, overlap {self.overlap:g}{blend}"
         flipped = ", mirrored too" if self.flip else ""
         scaled = "" if self.scales == (1.0,) else f", scales {', '.join(f'{s:g}' for s in self.scales)}"
         return f"{windows}{flipped}{scaled}"

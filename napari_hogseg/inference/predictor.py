@@ -16,13 +16,14 @@ from torch.nn import functional
 
 from napari_hogseg.data.augment import resize_frame
 from napari_hogseg.inference.options import InferenceOptions
+from napari_hogseg.inference.pixel_probabilities import PixelProbabilities
 from napari_hogseg.inference.tiling import predict_in_windows
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.runs.checkpoint import ModelSpec, load_network, read_target, resolve_model_folder
 from napari_hogseg.runs.target_label import restore_label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -154,48 +155,65 @@ class Predictor:
             Class ids at native size.
         """
         with torch.inference_mode():
-            scores = self._logits if self.options.is_plain else self._mean_probabilities
-            return best_classes(scores(frame_HWC))
+            return best_classes(self._scores(self._views(frame_HWC), frame_HWC))
+
+    def predict_with_probabilities(
+        self, frame_HWC: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.uint8], PixelProbabilities]:
+        """Segment one frame, and keep what tells the probabilities of its pixels.
+
+        Returns
+        -------
+        (H, W) uint8 ndarray
+            As of `predict`.
+        PixelProbabilities
+        """
+        with torch.inference_mode():
+            views = list(self._views(frame_HWC))
+            class_ids = best_classes(self._scores(views, frame_HWC))
+            maps = tuple(view.half().cpu().numpy() for view in views)
+        return class_ids, PixelProbabilities(class_ids.shape, maps)
 
     def probabilities(self, frame_HWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Class probabilities of one frame, (C, H, W) float32, native size."""
+        """Class probabilities of one frame, (C, H, W) float32, native size: the mean of all views."""
         with torch.inference_mode():
-            if self.options.is_plain:
-                return self._logits(frame_HWC).softmax(0).cpu().numpy()
-            return self._mean_probabilities(frame_HWC).cpu().numpy()
+            scores = self._scores(self._views(frame_HWC), frame_HWC)
+            return (scores if len(self.options.views) > 1 else scores.softmax(0)).cpu().numpy()
 
-    def _mean_probabilities(self, frame_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """Class probabilities, (C, H, W) float32 at native size, the mean of all views."""
-        views = []
-        for scale in self.options.scales:
+    def _scores(self, views: Iterable[torch.Tensor], frame_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """(C, H, W) float32 at native size: one view's logits, or the mean probabilities of several."""
+        large = (self._to_native(view, frame_HWC) for view in views)
+        total = next(large)
+        if len(self.options.views) == 1:
+            return total
+        total = total.softmax(0)
+        for logits in large:  # summed one by one: memory does not grow with their number
+            total += logits.softmax(0)
+        return total / len(self.options.views)
+
+    def _views(self, frame_HWC: npt.NDArray[np.uint8]) -> Iterator[torch.Tensor]:
+        """Give the fused logits of each view at its own size, (C, h, w) float32, none mirrored."""
+        for scale, mirrored in self.options.views:
             small = resize_frame(frame_HWC, max(1, round(scale * self.spec.model.input_short_px)))
-            for mirrored in (False, True) if self.options.flip else (False,):
-                seen = small[:, ::-1] if mirrored else small
-                probabilities = self._view(seen).softmax(0)
-                views.append(self._to_native(probabilities.flip(2) if mirrored else probabilities, frame_HWC))
-        return torch.stack(views).mean(0)
+            seen = small[:, ::-1] if mirrored else small
+            x_BCHW = torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)))[None]
+            with self._lock:
+                logits = self._run(x_BCHW.to(self.device).float() / 255.0).float()[0]
+            yield logits.flip(2) if mirrored else logits
 
-    def _view(self, small_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """Fused logits of one view at its own size, (C, h, w) float32."""
-        pixels_CHW = torch.from_numpy(np.ascontiguousarray(small_HWC.transpose(2, 0, 1)))
-        x_CHW = pixels_CHW.to(self.device).float() / 255.0
-        with self._lock:
-            if self.options.window_px:
-                return predict_in_windows(self._network, x_CHW, self.options.window_px, self.options.overlap)
-            return self._network(x_CHW[None]).float()[0]  # type: ignore[no-any-return]
-
-    def _to_native(self, maps_CHW: torch.Tensor, frame_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
+    def _to_native(self, logits_CHW: torch.Tensor, frame_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Upsample to native size, before any softmax or argmax."""
         return functional.interpolate(
-            maps_CHW[None], size=frame_HWC.shape[:2], mode="bilinear", align_corners=False
+            logits_CHW[None], size=frame_HWC.shape[:2], mode="bilinear", align_corners=False
         )[0]
 
-    def _logits(self, frame_HWC: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """Fused logits, (C, H, W) float32, upsampled to native size before any argmax."""
-        small = resize_frame(frame_HWC, self.spec.model.input_short_px)
-        x_BCHW = torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1)))[None]
-        with self._lock:
-            logits = self._network(x_BCHW.to(self.device).float() / 255.0)
-        return self._to_native(logits.float()[0], frame_HWC)
+    def _run(self, x_BCHW: torch.Tensor) -> torch.Tensor:
+        options = self.options
+        if not options.window_px:
+            return self._network(x_BCHW)  # type: ignore[no-any-return]
+        return predict_in_windows(
+            self._network, x_BCHW[0], options.window_px, options.overlap, options.blend
+        )[None]
 
 
 def best_classes(scores_CHW: torch.Tensor) -> npt.NDArray[np.uint8]:

@@ -1,7 +1,7 @@
-"""A network applied in overlapping windows, their outputs blended with Gaussian weights.
+"""A network applied in overlapping windows, their outputs blended.
 
-The blend is MONAI's (`monai.inferers.sliding_window_inference`, mode "gaussian"): raw outputs, sigma an
-eighth of the window, weights of at least 0.001. Where the frame is smaller than the window, the window
+The blend is MONAI's (`monai.inferers.sliding_window_inference`): raw outputs, weights Gaussian (sigma an
+eighth of the window, never below 0.001) or constant. Where the frame is smaller than the window, the window
 shrinks; MONAI pads with zeros there.
 
 Legend: B batch, C channels, H, W the input's size, h, w the window's.
@@ -10,12 +10,14 @@ Legend: B batch, C channels, H, W the input's size, h, w the window's.
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+Blend = Literal["gaussian", "constant"]
 
 SIGMA_SHARE = 0.125
 LEAST_WEIGHT = 1e-3
@@ -24,7 +26,11 @@ WINDOWS_AT_ONCE = 4
 
 
 def predict_in_windows(
-    network: Callable[[torch.Tensor], torch.Tensor], x_CHW: torch.Tensor, window_px: int, overlap: float
+    network: Callable[[torch.Tensor], torch.Tensor],
+    x_CHW: torch.Tensor,
+    window_px: int,
+    overlap: float,
+    blend: Blend = "gaussian",
 ) -> torch.Tensor:
     """Apply a network to a frame in windows.
 
@@ -37,6 +43,8 @@ def predict_in_windows(
         Side of a window.
     overlap : float
         Share of a window that the next one covers, 0 to below 1.
+    blend : {"gaussian", "constant"}
+        Weights of a window's pixels.
 
     Returns
     -------
@@ -45,7 +53,7 @@ def predict_in_windows(
     """
     height, width = x_CHW.shape[1:]
     size = min(window_px, height), min(window_px, width)
-    weights_hw = gaussian_weights(*size).to(x_CHW.device)
+    weights_hw = (gaussian_weights(*size) if blend == "gaussian" else torch.ones(size)).to(x_CHW.device)
     corners = list(product(starts(height, size[0], overlap), starts(width, size[1], overlap)))
     total: torch.Tensor | None = None
     covered = torch.zeros((height, width), device=x_CHW.device)
