@@ -26,7 +26,14 @@ from napari_hogseg.metrics.scoring import compare
 from napari_hogseg.metrics.scoring_options import ScoringOptions
 from napari_hogseg.runs.checkpoint import export_model
 from napari_hogseg.runs.config import FineTuneConfig, parse_section
-from training import adaptation_command, commands, data_commands, reporting, score_tables
+from training import (
+    adaptation_command,
+    annotation_commands,
+    commands,
+    data_commands,
+    reporting,
+    score_tables,
+)
 from training.exits import ExitCode, classify
 from training.experiments import grid_names
 from training.finetuning import FineTuneInput
@@ -51,6 +58,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_commands.app)
+app.add_typer(annotation_commands.app)
 app.command()(adaptation_command.adapt)
 
 DataOption = Annotated[Path, typer.Option("--data", help="Data-set folder.")]

@@ -179,8 +179,10 @@ def test_export_can_be_loaded_and_tells_no_paths(hogseg: Hogseg, toy: Path, run_
     assert hogseg("evaluate", "model", "--data", "data", "--split", "c").returncode == 0
     views = ("--tta", "--scales", "1,1.25", "--window-px", "32", "--json", "views.json")
     assert hogseg("evaluate", "model", "--data", "data", "--split", "c", *views).returncode == 0
-    told = json.loads((toy / "views.json").read_text("utf-8"))["passport"]["inference"]
-    assert told == "windows of 32 px, overlap 0.5, mirrored too, scales 1, 1.25"
+    told = json.loads((toy / "views.json").read_text("utf-8"))
+    seen = "windows of 32 px, overlap 0.5, mirrored too, scales 1, 1.25"
+    assert told["passport"]["inference"] == seen
+    assert f"Not the plain prediction: {seen}." in told["notes"]
     assert open_dataset(toy / "data").scheme == read_spec(toy / "model").scheme
 
 
@@ -194,6 +196,7 @@ def test_export_can_be_loaded_and_tells_no_paths(hogseg: Hogseg, toy: Path, run_
         (("evaluate", "nowhere"), "No such folder"),
         (("evaluate", "data"), "No model here"),
         (("predict", "data", "data/images/a", "--out", "x"), "No model here"),
+        (("evaluate", "data", "--window-px", "8"), "32 pixels or more [--window-px]"),
         (("hog", "toy.toml", "--out", "x"), "cannot be opened"),
         (("hog", "data", "--out", "x"), "holds no pictures"),
         (("score", "data/masks/a", "nowhere", "--classes", "3"), "No such folder"),
@@ -272,13 +275,16 @@ def test_options_are_frozen(hogseg: Hogseg) -> None:
         "data list": set(),
         "data check": {"--layout", "--quick", "--json"},
         "data download": {"--out", "--mirror"},
+        "annotations export": {"--format", "--out", "--frames", "--clip", "--masks", "--pictures"},
+        "annotations import": {"--format", "--rest", "--clip", "--masks", "--erase"},
     }
     from typer.main import get_command
 
     from training.cli import app
 
     commands = dict(get_command(app).commands)
-    commands |= {f"data {name}": command for name, command in commands.pop("data").commands.items()}
+    for group in ("data", "annotations"):
+        commands |= {f"{group} {name}": command for name, command in commands.pop(group).commands.items()}
     found = {
         name: {word for param in command.params for word in param.opts if word.startswith("--")}
         for name, command in commands.items()
