@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QWidget
 
+from napari_hogseg.session.ledger import Proposal
 from napari_hogseg.session.mending import accept_blob, accept_class, accept_everywhere
 from napari_hogseg.ui.labels import to_display
 from napari_hogseg.ui.section import Section, wrapped_label
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from napari.viewer import Viewer
 
     from napari_hogseg.session.mending import Edit
     from napari_hogseg.ui.review_controller import ReviewController
 
-#: Free in napari 0.9, on the viewer as on a Labels layer.
-BLOB_KEY = "J"
 NO_PREDICTION = "There is no prediction of this frame yet."
 OTHER_CLASSES = "The model's classes are not those of the masks: nothing can be taken over."
 LOCKED = "This frame's mask cannot be read, so it is not written."
@@ -51,8 +49,10 @@ class MendingSection(Section):
         self.body.addWidget(self.note)
         self.of_class.clicked.connect(lambda: self.accept_class())
         self.of_frame.clicked.connect(lambda: self.accept_frame())
-        controller.viewer.bind_key(BLOB_KEY, self._on_key, overwrite=True)
-        controller.closing.connect(lambda: controller.viewer.bind_key(BLOB_KEY, None, overwrite=True))
+        controller.keys.add(
+            "accept_error", "Take over the prediction's error under the mouse", "J", self.accept_under_mouse
+        )
+        controller.keys.changed.connect(self._show_state)
         for signal in (controller.clip_changed, controller.model_changed, controller.class_changed):
             signal.connect(self._show_state)
         controller.live_changed.connect(lambda _state: self._show_state())
@@ -76,9 +76,6 @@ class MendingSection(Section):
         if masks is not None:
             row, column = (round(float(each)) for each in self._controller.viewer.cursor.position[-2:])
             self._apply(accept_blob(*masks, row, column))
-
-    def _on_key(self, _viewer: Viewer) -> None:
-        self.accept_under_mouse()
 
     def _masks(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
         """Mask and prediction of the frame on the slider; None where one may not be taken for the other."""
@@ -107,13 +104,24 @@ class MendingSection(Section):
             self.note.setText(NOTHING)
             return
         frames = np.full(edit.num_pixels, session.live.state.frame_index)
-        layer.data_setitem((frames, edit.rows, edit.cols), to_display(edit.values))
+        with session.store.acting("accept", self._proposal()):
+            layer.data_setitem((frames, edit.rows, edit.cols), to_display(edit.values))
         self.note.setText(f"Took over {edit.num_pixels:,} pixels. Ctrl+Z takes them back.")
+
+    def _proposal(self) -> Proposal | None:
+        """Name the model, for the ledger."""
+        model = self._controller.model
+        return None if model is None else Proposal(digest=model.predictor.digest, name=model.predictor.name)
 
     def _show_state(self) -> None:
         why = self._why_not()
         self.of_frame.setEnabled(not why)
         self.of_class.setEnabled(not why and self._controller.selected_class is not None)
-        text = why or f"Key {BLOB_KEY} takes over the error under the mouse."
+        text = why or self._key_text()
         if not self.note.text().startswith("Took over") or why:
             self.note.setText(text)
+
+    def _key_text(self) -> str:
+        keys = self._controller.keys
+        key = keys.key_of("accept_error") if keys.actions else ""
+        return f"Key {key} takes over the error under the mouse." if key else ""
