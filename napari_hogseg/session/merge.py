@@ -19,21 +19,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import tomli_w
 
-from napari_hogseg.data.scheme import IGNORE, LabelScheme
+from napari_hogseg.data.scheme import IGNORE
 from napari_hogseg.io import atomic, images
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.session.identity import SESSION_FILE, check_same_clip, read_session_table
+from napari_hogseg.session.identity import SESSION_FILE, check_same_clip
 from napari_hogseg.session.journal import free_name
 from napari_hogseg.session.ledger import LEDGER_FILE, read_ledger
 from napari_hogseg.session.mask_folder import MASKS, MaskFolder
-from napari_hogseg.session.state import SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
-    from napari_hogseg.session.clips import Clip
     from napari_hogseg.session.identity import SessionIdentity
 
     Mask = npt.NDArray[np.uint8]
@@ -397,7 +395,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options: Any = parser.parse_args(arguments)
     try:
-        clip = _clip_of(options.a, options.clip, options.masks)
+        from napari_hogseg.session.session_clip import open_session_clip  # slow: only the command needs it
+
+        clip = open_session_clip(options.a, options.clip, options.masks)
         try:
             report = merge_sessions(
                 options.a,
@@ -417,20 +417,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 3
     sys.stdout.write(f"{report}\n")
     return 0
-
-
-def _clip_of(session: Path, path: Path | None, masks: Path | None) -> Clip:
-    """Open the clip of a session: where it was seen last, with the classes it was reviewed for."""
-    from napari_hogseg.session.clips import UNNAMED, open_clip  # slow to import: only the command needs it
-
-    table = read_session_table(session)
-    state = SessionState.read(session) or SessionState()
-    if masks is None and state.masks:
-        masks = Path(state.masks)
-    classes = tuple(table["classes"])
-    colors = tuple(UNNAMED.colors[class_id % UNNAMED.num_classes] for class_id in range(len(classes)))
-    scheme = LabelScheme(name="session", classes=classes, colors=colors)
-    return open_clip(path or Path(state.clip or table["source"]), masks, scheme, layout=state.layout)
 
 
 def _no_truth(_frame_index: int) -> None:

@@ -20,6 +20,7 @@ from napari_hogseg.session.ledger import (
     LedgerEntry,
     class_changes,
 )
+from napari_hogseg.session.state import SessionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from napari_hogseg.session.journal import Record
     from napari_hogseg.session.ledger import Proposal
     from napari_hogseg.session.opening import OpenFolder
-    from napari_hogseg.session.state import SessionState
 
     Mask = npt.NDArray[np.uint8]
 
@@ -53,6 +53,8 @@ class SessionRecords:
     author : str
         Signs the entries from now on.
     ledger : Ledger
+    last_state : SessionState or None
+        Where the reviewer was when the session was open last.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class SessionRecords:
         self._actions = ActionLog()
         self._lock = threading.Lock()
         self._state: SessionState | None = None
+        self.last_state = SessionState.read(self._folder)
         self._written_state: SessionState | None = None
         self._state_written_s = -STATE_EVERY_S
         self._carried_s = 0.0
@@ -169,7 +172,7 @@ class SessionRecords:
             if wait_s > 0 and not hurry:
                 return wait_s
             self._state_written_s = time.monotonic()
-        state.write(self._folder)
+        state.write(self._folder, self._written_state)
         with self._lock:
             self._written_state = state
         return None

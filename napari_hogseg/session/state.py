@@ -1,6 +1,7 @@
-"""Where a reviewer was: the frame, the view, the tools; and which sessions there are. Reads and writes TOML.
+"""Where a reviewer was: the frame, the view, the tools, the marks; and which sessions there are.
 
-Nothing of value is in here: a state that cannot be read is as if there were none.
+Nothing of value is in here: a state that cannot be read is as if there were none. The marks may be thousands
+and lie in a file of their own, as JSON: TOML takes a hundred times longer.
 """
 
 from __future__ import annotations
@@ -25,7 +26,39 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STATE_FILE = "state.toml"
+MARKS_FILE = "marks.json"
+#: No state of ours is as large; a larger file is none.
+MAX_STATE_BYTES, MAX_MARKS_BYTES = 1 << 16, 1 << 24
 REVIEWER_FILE = "reviewer.toml"
+
+
+class Marks(BaseModel):
+    """What a person has marked in the lists of the worst first.
+
+    Attributes
+    ----------
+    reviewed : tuple of int
+        Frames.
+    done : tuple of tuple of int
+        Errors: frame, true class, predicted class, area, and the box's four numbers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    reviewed: tuple[int, ...] = ()
+    done: tuple[tuple[int, ...], ...] = ()
+
+    @classmethod
+    def read(cls, folder: Path) -> Marks:
+        """Read a session folder's marks; none where there are none that can be read."""
+        try:
+            return cls.model_validate_json(_read_small(folder / MARKS_FILE, MAX_MARKS_BYTES))
+        except (OSError, ValueError):
+            return cls()
+
+    def write(self, folder: Path) -> None:
+        """Write them, whole or not at all; OSError if the disk refuses."""
+        atomic.write_text(folder / MARKS_FILE, self.model_dump_json())
 
 
 class SessionState(BaseModel):
@@ -33,10 +66,13 @@ class SessionState(BaseModel):
 
     Attributes
     ----------
-    clip, masks, layout : str
-        What to open: path of the clip, folder of its masks, data-set layout; empty where there is none.
+    clip, masks, dataset, layout : str
+        What to open: path of the clip, folder of its masks, root and layout of the data set it is a clip of;
+        empty where there is none.
     model : str
         Model folder in use; empty where there is none.
+    model_digest : str
+        Of that model: another one may lie there by now.
     frame_index : int
     zoom : float or None
         Canvas pixels per data pixel; None: fitted.
@@ -47,35 +83,65 @@ class SessionState(BaseModel):
     brush_px : float or None
     opacity : float or None
         Of the masks, 0 to 1.
-    hidden_panels : tuple of str
+    palette : str
+        Of the masks; empty: as it is.
+    contours : bool
+    hidden_classes : tuple of int
+    shown_panels : tuple of str
+        Their keys; empty: those that are shown at first.
+    enlarged : str
+        Key of the panel that has the canvas for itself; empty where none has.
+    marks : Marks
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a later version's fields do no harm
+    # A later version's fields do no harm; a camera takes no infinite numbers.
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     clip: str = ""
     masks: str = ""
+    dataset: str = ""
     layout: str = "auto"
     model: str = ""
+    model_digest: str = ""
     frame_index: int = Field(default=0, ge=0)
     zoom: float | None = Field(default=None, gt=0)
     center: tuple[float, float] | None = None
     selected_class: int | None = None
     brush_px: float | None = Field(default=None, gt=0)
     opacity: float | None = Field(default=None, ge=0, le=1)
-    hidden_panels: tuple[str, ...] = ()
+    palette: str = ""
+    contours: bool = False
+    hidden_classes: tuple[int, ...] = ()
+    shown_panels: tuple[str, ...] = ()
+    enlarged: str = ""
+    marks: Marks = Marks()
 
     @classmethod
     def read(cls, folder: Path) -> SessionState | None:
         """Read a session folder's state; None where there is none that can be read."""
         try:
-            return cls.model_validate(tomllib.loads((folder / STATE_FILE).read_text("utf-8")))
-        except (OSError, ValueError):  # TOML, text and validation errors are all ValueErrors
+            table = tomllib.loads(_read_small(folder / STATE_FILE, MAX_STATE_BYTES).decode())
+            return cls.model_validate({**table, "marks": Marks.read(folder)})
+        except (OSError, ValueError, RecursionError):  # TOML, text and validation errors are ValueErrors
             return None
 
-    def write(self, folder: Path) -> None:
-        """Write it, whole or not at all; OSError if the disk refuses."""
-        table = self.model_dump(mode="json", exclude_none=True)
+    def write(self, folder: Path, before: SessionState | None = None) -> None:
+        """Write it, whole or not at all; OSError if the disk refuses.
+
+        Marks that are as in `before`, which was written last, are not written again.
+        """
+        table = self.model_dump(mode="json", exclude_none=True, exclude={"marks"})
         atomic.write_text(folder / STATE_FILE, tomli_w.dumps(table))
+        if before is None or before.marks != self.marks:
+            self.marks.write(folder)
+
+
+def _read_small(path: Path, max_bytes: int) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ValueError(path)
+    return data
 
 
 @dataclass(frozen=True)

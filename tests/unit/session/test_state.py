@@ -11,7 +11,7 @@ from napari_hogseg.data.scheme import LabelScheme
 from napari_hogseg.session import records
 from napari_hogseg.session.annotations import AnnotationStore, SessionIdentity
 from napari_hogseg.session.session_lock import user_name
-from napari_hogseg.session.state import SessionState, read_author, recent_sessions, write_author
+from napari_hogseg.session.state import Marks, SessionState, read_author, recent_sessions, write_author
 
 SCHEME = LabelScheme(name="eye", classes=("a", "b"), colors=((0, 0, 255), (0, 255, 0)))
 STATE = SessionState(
@@ -24,7 +24,8 @@ STATE = SessionState(
     selected_class=1,
     brush_px=12,
     opacity=0.4,
-    hidden_panels=("hog",),
+    shown_panels=("truth", "hog"),
+    marks=Marks(reviewed=(3,), done=((3, 1, 2, 40, 0, 0, 5, 8),)),
 )
 
 
@@ -58,7 +59,7 @@ def test_state_is_saved_by_itself_but_not_at_every_step(tmp_path, monkeypatch):
     writes = []
     write = SessionState.write
     monkeypatch.setattr(
-        SessionState, "write", lambda state, folder: (writes.append(state), write(state, folder))
+        SessionState, "write", lambda state, *places: (writes.append(state), write(state, *places))
     )
     store = open_store(tmp_path / "s")
     for frame_index in range(50):
