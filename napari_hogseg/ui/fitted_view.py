@@ -68,6 +68,21 @@ class FittedView(QObject):
         camera.center = tuple((center - 0.5).tolist())  # pixel centres are whole numbers
         camera.zoom = zoom
 
+    @property
+    def place(self) -> tuple[float, tuple[float, float]] | None:
+        """Zoom, and row and column at the middle, where a person chose them; None while all is fitted."""
+        if self._timer.isActive() or self._untouched():
+            return None
+        camera = self._viewer.scene.camera
+        return float(camera.zoom), (float(camera.center[-2]), float(camera.center[-1]))
+
+    def show_place(self, zoom: float, center: tuple[float, float]) -> None:
+        """Look again where `place` was."""
+        self._timer.stop()
+        self._fitted = None
+        self._viewer.scene.camera.center = center
+        self._viewer.scene.camera.zoom = zoom
+
     def close(self) -> None:
         """Let go of the viewer."""
         self._timer.stop()

@@ -20,6 +20,8 @@ HINT = (
     "Number keys choose a class, 0 erases. [ and ] change the brush, F fills, Ctrl+Z undoes. The box hides a "
     "class, a double click shows it alone."
 )
+#: A class name beyond this is cut off in two columns of a dock of the least width.
+NARROW_PX = 96
 
 
 class LegendSection(Section):
@@ -72,14 +74,17 @@ class LegendSection(Section):
         if session is None:
             return
         scheme = session.clip.scheme
+        longest = max(self.fontMetrics().horizontalAdvance(name) for name in scheme.classes)
+        num_columns = 1 if longest > NARROW_PX else 2
+        self._list.setColumnStretch(3, num_columns - 1)
         for class_id, name in enumerate(scheme.classes):
-            row, column = divmod(class_id, 2)
+            row, column = divmod(class_id, num_columns)
             self.boxes[class_id] = self._box(class_id, name)
             self._list.addWidget(self.boxes[class_id], row, 2 * column)
             self._buttons[class_id] = self._button(class_id, name, scheme.colors[class_id])
             self._list.addWidget(self._buttons[class_id], row, 2 * column + 1)
         self._buttons[None] = self._button(None, "unlabelled (erase)", None)
-        self._list.addWidget(self._buttons[None], (scheme.num_classes + 1) // 2, 1, 1, 3)
+        self._list.addWidget(self._buttons[None], -(-scheme.num_classes // num_columns), 1, 1, 3)
         self._hint.setText(HINT)
         self._show_look()
         self._mark_selected()

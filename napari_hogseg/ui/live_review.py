@@ -23,6 +23,7 @@ from napari_hogseg.ui.extra_products import Extras, ExtrasRequest, make_extras
 from napari_hogseg.ui.labels import to_display
 from napari_hogseg.ui.live import LiveChannel, on_gui_thread
 from napari_hogseg.ui.looks import draw_contours
+from napari_hogseg.ui.probability_cache import ProbabilityCache
 from napari_hogseg.ui.products import Comparison, FrameRenderer, FrameView, HogSettings, Scores, compare
 from napari_hogseg.ui.review_layers import (
     DIFFERENCE,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from napari_hogseg.inference.pixel_probabilities import PixelProbabilities
     from napari_hogseg.inference.predictor import Predictor
     from napari_hogseg.io.errors import InputError
     from napari_hogseg.session.annotations import AnnotationStore
@@ -86,13 +88,15 @@ class LiveState:
 class PredictedFrame:
     """A prediction with the frame it was made for and the digest of the model that made it.
 
-    `picture` is the frame, with the prediction's outlines where outlines are wanted.
+    `picture` is the frame, with the prediction's outlines where outlines are wanted; `probabilities` are
+    None where the classes were known beforehand.
     """
 
     view: FrameView
     digest: str
     class_ids: npt.NDArray[np.uint8] = field(repr=False)
     picture: npt.NDArray[np.uint8] = field(repr=False)
+    probabilities: PixelProbabilities | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +146,7 @@ class LiveReview(QObject):
         self._direction = 1
         self._stage: int | None = None
         self._cache: OrderedDict[tuple[str, int], npt.NDArray[np.uint8]] = OrderedDict()
+        self._probabilities = ProbabilityCache()
         self._view: FrameView | None = None
         self._predicted: PredictedFrame | None = None
         self._frames = LiveChannel("frames", self)
@@ -185,6 +190,14 @@ class LiveReview(QObject):
         if predicted is None or predicted.view.frame_index != self.state.frame_index:
             return None
         return predicted.class_ids
+
+    @property
+    def probabilities(self) -> PixelProbabilities | None:
+        """What tells the prediction's probabilities; None before it is there, or where it is long ago."""
+        predicted = self._predicted
+        if predicted is None or predicted.view.frame_index != self.state.frame_index:
+            return None
+        return self._probabilities.get(predicted.digest, self.state.frame_index)
 
     # --- what changes -----------------------------------------------------------------------------
 
@@ -238,6 +251,7 @@ class LiveReview(QObject):
     def forget_predictions(self) -> None:
         """Predict every frame anew from now on."""
         self._cache.clear()
+        self._probabilities.clear()
 
     def painted(self, frame_index: int) -> None:
         """Compare again soon: somebody paints."""
@@ -292,7 +306,8 @@ class LiveReview(QObject):
     def _on_assessment(self, assessment: Assessment) -> None:
         predicted, comparison = assessment.predicted, assessment.comparison
         self._predicted = predicted
-        self._remember(predicted.digest, predicted.view.frame_index, predicted.class_ids)
+        frame_index = predicted.view.frame_index
+        self._remember(predicted.digest, frame_index, predicted.class_ids, predicted.probabilities)
         self._layers.show(PREDICTION, predicted.picture, to_display(predicted.class_ids))
         error_map = None if comparison is None else comparison.error_map
         self._layers.show(ERRORS, predicted.view.frame, error_map)
@@ -342,7 +357,15 @@ class LiveReview(QObject):
             self._layers.blank(key)
         self._set_state(extras=Extras.failed(self.state.frame_index, str(error)))
 
-    def _remember(self, digest: str, frame_index: int, class_ids: npt.NDArray[np.uint8]) -> None:
+    def _remember(
+        self,
+        digest: str,
+        frame_index: int,
+        class_ids: npt.NDArray[np.uint8],
+        probabilities: PixelProbabilities | None,
+    ) -> None:
+        if probabilities is not None:
+            self._probabilities.keep(digest, frame_index, probabilities)
         key = (digest, frame_index)
         self._cache[key] = class_ids
         self._cache.move_to_end(key)
@@ -379,7 +402,7 @@ class LiveReview(QObject):
                 return
 
     @on_gui_thread
-    def _on_ahead(self, result: tuple[str, int, npt.NDArray[np.uint8]]) -> None:
+    def _on_ahead(self, result: tuple[str, int, npt.NDArray[np.uint8], PixelProbabilities]) -> None:
         self._remember(*result)
         self._idle.start(0)
 
@@ -400,9 +423,11 @@ def _assess(
     outlines: npt.NDArray[np.float32] | None,
 ) -> Assessment:
     """Predict a frame (unless its prediction is known) and compare it; runs in a worker."""
-    class_ids = predictor.predict(view.frame) if known is None else known
+    class_ids, probabilities = (
+        predictor.predict_with_probabilities(view.frame) if known is None else (known, None)
+    )
     picture = view.frame if outlines is None else draw_contours(view.frame, class_ids, outlines)
-    predicted = PredictedFrame(view, predictor.digest, class_ids, picture)
+    predicted = PredictedFrame(view, predictor.digest, class_ids, picture, probabilities)
     note = _why_not_compare(predictor, store, view.frame_index)
     if note:
         return Assessment(predicted, None, note)

@@ -1,11 +1,11 @@
-"""A line that says what all panels hold under the mouse: class by mask, class by prediction, edge."""
+"""A line that says what all panels hold under the mouse: class by mask, by prediction and how sure, edge."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from napari_hogseg.data.scheme import IGNORE
@@ -37,12 +37,19 @@ class ProbeLine(QLabel):
         super().__init__("", parent)
         self._controller = controller
         self.setToolTip(ABOUT)
+        self.setWordWrap(True)
+        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._later = QTimer(self, singleShot=True, interval=PAUSE_MS)
         self._later.timeout.connect(self._say)
         controller.viewer.cursor.events.position.connect(self._on_moved)
         controller.closing.connect(self._let_go)
         controller.live_changed.connect(lambda _state: self._on_moved())
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Keep three lines of the theme's font: no move of the mouse may move what is above."""
+        super().changeEvent(event)
+        self.setFixedHeight(3 * self.fontMetrics().lineSpacing() + 4)
 
     def _on_moved(self, _event: object = None) -> None:
         if not self._later.isActive():
@@ -70,13 +77,21 @@ class ProbeLine(QLabel):
             told.append(f"mask: {_class_name(class_id, session.store.scheme)}")
         predicted, model = session.live.predicted_class_ids, self._controller.model
         if predicted is not None and model is not None:
-            told.append(f"model: {_class_name(predicted[row, column], model.predictor.scheme)}")
+            class_id, probabilities = predicted[row, column], session.live.probabilities
+            sure = "" if probabilities is None else percent(probabilities.at(row, column)[class_id])
+            told.append(f"model: {_class_name(class_id, model.predictor.scheme)}{sure}")
         told.append(
             edge_text(
                 view.frame, row, column, self._controller.hog.orientations, self._controller.hog.cell_px
             )
         )
         self.setText(" · ".join(told))
+
+
+def percent(probability: float) -> str:
+    """Say a probability: ' 87 %'; nothing is said to be certain that is not."""
+    rounded = round(100 * probability)
+    return " >99 %" if rounded == 100 and probability < 1 else f" {rounded} %"
 
 
 def _class_name(class_id: np.uint8, scheme: LabelScheme) -> str:
@@ -91,8 +106,8 @@ def edge_text(
     Returns
     -------
     str
-        The edge's angle in degrees, 0 horizontal, 90 vertical, and how well the cell's bins agree; 'no edge'
-        where nothing changes.
+        The edge's angle in degrees, 0 horizontal, 90 vertical, its energy (the strongest bin, mean grey
+        levels a pixel), and how well the cell's bins agree, 0 to 1; 'no edge' where nothing changes.
     """
     top, left = (row // cell_px) * cell_px, (column // cell_px) * cell_px
     # With its neighbours each gradient of the cell is the frame's own.
@@ -106,4 +121,5 @@ def edge_text(
         return "no edge"
     # The bins count the gradient's angle from the column axis towards the rows; the edge is across it.
     degrees = math.degrees(math.fmod(float(gradient_rad[at]) + math.pi / 2, math.pi))
-    return f"edge {degrees:.0f}°, agreement {agreement[at]:.2f}"
+    energy = float(histogram[at].max())
+    return f"edge {degrees:.0f}°, energy {energy:.1f}, agreement {agreement[at]:.2f}"

@@ -30,6 +30,7 @@ from napari_hogseg.ui.looks import draw_contours
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from napari_hogseg.inference.pixel_probabilities import PixelProbabilities
     from napari_hogseg.inference.predictor import Predictor
     from napari_hogseg.io.video import FrameSource
     from napari_hogseg.session.annotations import AnnotationStore
@@ -143,9 +144,12 @@ class FrameRenderer:
         )
         return FrameView(frame_index, frame_HWC, picture, outlined)
 
-    def predict(self, frame_index: int, predictor: Predictor) -> tuple[str, int, npt.NDArray[np.uint8]]:
-        """Predict a frame nobody looks at yet; returns the model's digest, the frame and its class ids."""
-        return predictor.digest, frame_index, predictor.predict(self._source.frame(frame_index))
+    def predict(
+        self, frame_index: int, predictor: Predictor
+    ) -> tuple[str, int, npt.NDArray[np.uint8], PixelProbabilities]:
+        """Predict a frame nobody looks at yet; returns the model's digest, the frame and the result."""
+        predicted = predictor.predict_with_probabilities(self._source.frame(frame_index))
+        return predictor.digest, frame_index, *predicted
 
     def _draw(self, frame_HWC: npt.NDArray[np.uint8], hog: HogSettings) -> npt.NDArray[np.uint8]:
         if hog != self._hog:  # the white of other cells is no measure for these

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from napari_hogseg.ui.labels import EditableMasks
 
 TRUTH, HOG, PREDICTION, ERRORS = "truth", "hog", "prediction", "errors"
-RESIDUAL, DIFFERENCE = "residual", "difference"
+RESIDUAL, DIFFERENCE, PROPOSAL = "residual", "difference", "proposal"
 #: Panels that every clip comes with; the others are made when they are asked for.
 FIRST = (TRUTH, HOG, PREDICTION, ERRORS)
-ORDER = [*FIRST, RESIDUAL, DIFFERENCE]
+ORDER = [*FIRST, RESIDUAL, DIFFERENCE, PROPOSAL]
 BACKDROP_NAMES = {
     TRUTH: "Frame",
     HOG: "Frame (HOG)",
@@ -43,6 +43,7 @@ BACKDROP_NAMES = {
     ERRORS: "Frame (errors)",
     RESIDUAL: "Frame (residual)",
     DIFFERENCE: "Frame (difference)",
+    PROPOSAL: "Frame (proposal)",
 }
 TITLES = {
     TRUTH: "Ground truth",
@@ -51,15 +52,32 @@ TITLES = {
     ERRORS: "Boundary errors",
     RESIDUAL: "HOG residual",
     DIFFERENCE: "Difference of models",
+    PROPOSAL: "Proposal (not saved)",
 }
 
 #: Longest run of layer updates before napari gets a turn. A 1080p layer takes about 8 ms.
 TURN_S = 0.012
 #: What arrives within this time is drawn together: napari draws all four panels when one of them changes.
 GATHER_MS = 8
-OVERLAY_OPACITY = {TRUTH: 0.5, HOG: 1.0, PREDICTION: 0.5, ERRORS: 1.0, RESIDUAL: 1.0, DIFFERENCE: 0.9}
+OVERLAY_OPACITY = {
+    TRUTH: 0.5,
+    HOG: 1.0,
+    PREDICTION: 0.5,
+    ERRORS: 1.0,
+    RESIDUAL: 1.0,
+    DIFFERENCE: 0.9,
+    PROPOSAL: 0.5,
+}
 #: The frame behind the HOG map is dimmed: its strokes are what one looks at.
-BACKDROP_OPACITY = {TRUTH: 1.0, HOG: 0.35, PREDICTION: 1.0, ERRORS: 0.6, RESIDUAL: 0.35, DIFFERENCE: 0.6}
+BACKDROP_OPACITY = {
+    TRUTH: 1.0,
+    HOG: 0.35,
+    PREDICTION: 1.0,
+    ERRORS: 0.6,
+    RESIDUAL: 0.35,
+    DIFFERENCE: 0.6,
+    PROPOSAL: 1.0,
+}
 #: What is left of the filled masks where outlines are drawn: a stroke must be seen while it is made.
 FILL_UNDER_CONTOURS = 0.12
 SCALE = (1.0, 1.0)
@@ -156,7 +174,7 @@ class ReviewLayers(QObject):
         else:
             self._fit(panel.backdrop, (*self._size, 3))
             self._fit(panel.top, self._size)
-            if key == PREDICTION:
+            if key in (PREDICTION, PROPOSAL):
                 panel.top.colormap = self._colormap
 
     def _complete(self, key: str, backdrop: Layer) -> None:
@@ -201,8 +219,9 @@ class ReviewLayers(QObject):
         self.look = look
         if recolor and self._scheme is not None:
             self._colormap = display_colormap(self._scheme, look)
-        for key in (TRUTH, PREDICTION):
-            self._opacity[key] = FILL_UNDER_CONTOURS if look.contours else look.opacity
+        for key in (TRUTH, PREDICTION, PROPOSAL):
+            outlined = look.contours and key != PROPOSAL  # nobody draws outlines of proposals
+            self._opacity[key] = FILL_UNDER_CONTOURS if outlined else look.opacity
             panel = self._grid.get(key)
             if panel is not None:
                 panel.top.opacity = self._opacity[key]

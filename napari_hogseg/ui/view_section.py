@@ -23,8 +23,9 @@ from napari_hogseg.features.hog import HOG_PRESETS
 from napari_hogseg.ui.labels import DIFFERENCE_COLORS, ERROR_COLORS
 from napari_hogseg.ui.looks import PALETTES
 from napari_hogseg.ui.products import HOG_VIEWS, HogSettings
-from napari_hogseg.ui.review_layers import DIFFERENCE, FIRST, ORDER, RESIDUAL, TITLES
+from napari_hogseg.ui.review_layers import DIFFERENCE, FIRST, ORDER, PROPOSAL, RESIDUAL, TITLES
 from napari_hogseg.ui.section import Section, wrapped_label
+from napari_hogseg.ui.stage_layout import LAYOUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,6 +64,18 @@ class ShowSection(Section):
         self.stage = QComboBox()
         self.stage.addItems(["all stages", *(f"stage {number}" for number in range(1, NUM_STAGES + 1))])
         self.stage.setToolTip("Decoder stage whose HOG residual is drawn; stage 1 is the finest.")
+        self.layout_box = QComboBox()
+        self.layout_box.addItems(LAYOUTS)
+        self.layout_box.setToolTip("swipe: two panels over each other, with a divider to drag")
+        self.pair = (QComboBox(), QComboBox())
+        for box, chosen in zip(self.pair, controller.stage.pair, strict=True):
+            for key in ORDER:
+                box.addItem(TITLES[key], key)
+            box.setCurrentIndex(ORDER.index(chosen))
+            box.setEnabled(False)
+            box.currentIndexChanged.connect(lambda: self._on_layout())
+        self.layout_box.currentTextChanged.connect(lambda: self._on_layout())
+        controller.stage.changed.connect(self._show_layout)
         self.note = wrapped_label()
         self._lay_out()
         for key, box in self.boxes.items():
@@ -83,8 +96,12 @@ class ShowSection(Section):
             "What the network's heads say the HOG is, minus what it is. Needs no ground truth."
         )
         self.boxes[DIFFERENCE].setToolTip("Where the model in use and the one before it differ.")
+        self.boxes[PROPOSAL].setToolTip("A mask carried here by optical flow, until it is accepted.")
         self.body.addLayout(grid)
         form = QFormLayout()
+        form.addRow("Layout", self.layout_box)
+        form.addRow("Swipe, left", self.pair[0])
+        form.addRow("Swipe, right", self.pair[1])
         form.addRow("Mask opacity", self.opacity)
         form.addRow("Colours", self.palette_box)
         form.addRow("", self.contours)
@@ -101,6 +118,24 @@ class ShowSection(Section):
         self._difference_legend.setVisible(self.boxes[DIFFERENCE].isChecked())
         self.stage.setEnabled(self.boxes[RESIDUAL].isChecked())
         self._on_live()
+
+    def _on_layout(self) -> None:
+        left, right = (str(box.currentData()) for box in self.pair)
+        self._controller.set_layout(self.layout_box.currentText(), (left, right))
+
+    def _show_layout(self) -> None:
+        stage = self._controller.stage
+        for box, index in (
+            (self.layout_box, LAYOUTS.index(stage.name)),
+            *zip(self.pair, map(ORDER.index, stage.pair), strict=True),
+        ):
+            with QSignalBlocker(box):
+                box.setCurrentIndex(index)
+        for key, check in self.boxes.items():
+            with QSignalBlocker(check):
+                check.setChecked(self._controller.grid.is_shown(key))
+        for box in self.pair:
+            box.setEnabled(stage.name == "swipe")
 
     def _on_look(self) -> None:
         look = replace(
@@ -181,6 +216,8 @@ class HogSection(Section):
                 box.setValue(value)
         pair = (hog.orientations, hog.cell_px)
         names = [name for name, p in HOG_PRESETS.items() if (p.orientations, p.cell_px) == pair]
+        with QSignalBlocker(self.view):
+            self.view.setCurrentText(hog.view)
         with QSignalBlocker(self.preset):
             self.preset.setCurrentText(names[0] if names else "custom")
 

@@ -15,11 +15,13 @@ def test_it_tells_mask_prediction_and_edge_from_any_panel(review, clip_folder, m
     review.open(clip_folder)
     review.load(model_folder)
     prediction = Predictor.load(model_folder).predict(frame_pixels(0))
+    probabilities = Predictor.load(model_folder).probabilities(frame_pixels(0))
     for cell in ((0, 0), (1, 1)):
         for row, column in ((48, 40), (20, 118)):
             QTest.mouseMove(canvas_of(review), canvas_point(review, row, column, cell=cell))
             mask, model = SCHEME.classes[truth_mask(0)[row, column]], SCHEME.classes[prediction[row, column]]
-            expected = f"({row}, {column}) · mask: {mask} · model: {model}"
+            sure = round(100 * probabilities[:, row, column].max())
+            expected = f"({row}, {column}) · mask: {mask} · model: {model} {sure} %"
             review.wait(lambda expected=expected: review.dock.probe.text().startswith(expected))
 
 

@@ -1,0 +1,37 @@
+"""Finds the Qt widget that napari draws a viewer in: the one place that looks for napari's own widgets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.qt import QtViewer
+from qtpy.QtWidgets import QApplication, QWidget
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+def canvas_widget(viewer: Viewer) -> QWidget | None:
+    """Find the widget that holds a viewer's canvas.
+
+    napari's public API has no way to it (`Window._qt_viewer` is private and will go), so the application's
+    windows are searched for the viewer's own.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Or the proxy of it that plugins are given.
+
+    Returns
+    -------
+    QWidget or None
+        None where there is no window, or where another napari keeps its canvas elsewhere: what is drawn over
+        the canvas is left out then.
+    """
+    wanted: Any = getattr(viewer, "__wrapped__", viewer)
+    for window in QApplication.topLevelWidgets():
+        for found in window.findChildren(QtViewer):
+            if found.viewer is wanted:
+                native = getattr(getattr(found, "canvas", None), "native", None)
+                return native if isinstance(native, QWidget) else None
+    return None
