@@ -28,6 +28,7 @@ INSTALL := $(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--extra-index-u
 
 # On Linux without a display everything that opens a window does so under Xvfb, which Mesa draws in software.
 HEADLESS := $(shell [ "$$(uname -s)" = Linux ] && [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] && echo yes)
+STRICT := NAPARI_STRICT_QT=1 NAPARI_ENSURE_PLUGIN_MAIN_THREAD=1 PYTEST_QT_API=$(QT)
 ON_SCREEN := QT_API=$(QT) $(if $(HEADLESS),xvfb-run -a -s "-screen 0 1920x1200x24")
 
 # Qt refuses the C locale. Paths of other projects must not shadow what the environment holds.
@@ -47,8 +48,8 @@ demo: $(VENV)/.ready-$(QT)-demo ## open napari on the sample clip; without a dis
 	$(ON_SCREEN) $(RUN) -m napari_hogseg.ui.demo $(if $(HEADLESS),--screenshot demo.png)
 
 test: lint ## every check and every test (what .ci/run runs)
-	NAPARI_STRICT_QT=1 NAPARI_ENSURE_PLUGIN_MAIN_THREAD=1 PYTEST_QT_API=$(QT) \
-	$(ON_SCREEN) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(STRICT) $(ON_SCREEN) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not alone" $(PYTEST_ARGS)
+	$(STRICT) $(ON_SCREEN) $(BIN)/python -m pytest -m alone $(PYTEST_ARGS) || [ $$? -eq 5 ]  # 5: none of them was asked for
 
 lint: $(VENV)/.ready-$(QT)-test ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

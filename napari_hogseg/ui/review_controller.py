@@ -16,18 +16,22 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_hogseg.inference.predictor import Predictor
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics.protocols import DEFAULT
 from napari_hogseg.session.annotations import AnnotationStore, CorrectionExport, session_folder
 from napari_hogseg.session.clips import Clip, open_clip
 from napari_hogseg.ui.fitted_view import FittedView
+from napari_hogseg.ui.keys import KeyMap
 from napari_hogseg.ui.labels import EditableMasks
 from napari_hogseg.ui.live import LiveChannel, on_gui_thread
 from napari_hogseg.ui.live_review import LiveReview, LiveState
+from napari_hogseg.ui.opening_jobs import LoadedModel, load_model, open_after_saving, swap_stores
 from napari_hogseg.ui.panels import PanelGrid
+from napari_hogseg.ui.preferences import read_preferences
 from napari_hogseg.ui.products import FrameRenderer, HogSettings, warm_up
 from napari_hogseg.ui.review_layers import HOG, TRUTH, ReviewLayers
+from napari_hogseg.ui.stage_layout import StageLayout
+from napari_hogseg.ui.undo_guard import UndoGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,17 +40,10 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_hogseg.data.layouts import DataSet
+    from napari_hogseg.inference.predictor import Predictor
     from napari_hogseg.ui.looks import MaskLook
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedModel:
-    """A model in memory and where it came from."""
-
-    path: Path
-    predictor: Predictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +83,8 @@ class ReviewController(QObject):
         What is being opened or loaded; empty when nothing is.
     panel_closed : Signal(str)
         The user deleted a panel's layer.
+    said : Signal(str)
+        What happened elsewhere than the person looked, such as an undo on another frame.
     closing : Signal()
         The review ends: what works for it must end its threads.
     """
@@ -99,6 +98,7 @@ class ReviewController(QObject):
     failed = Signal(str)
     busy_changed = Signal(str)
     panel_closed = Signal(str)
+    said = Signal(str)
     closing = Signal()
     _store_changed = Signal()
 
@@ -112,13 +112,17 @@ class ReviewController(QObject):
         self._opening: Session | None = None
         self.model: LoadedModel | None = None
         self.previous_model: LoadedModel | None = None
-        self.hog = HogSettings()
+        self.preferences = read_preferences(self.sessions_root)
+        self.keys = KeyMap(viewer, self.preferences.keys, self)
+        self.hog = self.preferences.hog
         self._closed = False
         self.grid = PanelGrid(viewer, self)
         self.grid.closed.connect(self.panel_closed.emit)
         self.layers = ReviewLayers(viewer, self.grid, self)
+        self.layers.look = self.preferences.look
         self.layers.opened.connect(self._on_layers_opened)
         self.view = FittedView(viewer, self)
+        self.stage = StageLayout(self)
         self._clips = self._channel("opening", self._on_clip_opened)
         self._stores = self._channel("opening corrections", self._on_store_opened)
         self._models = self._channel("loading the model", self._on_model_loaded)
@@ -161,7 +165,7 @@ class ReviewController(QObject):
         scheme = None if self.model is None else self.model.predictor.scheme
         opening = partial(open_clip, path, masks, scheme, layout=layout, dataset=dataset)
         self._clips.invalidate()
-        self._clips.request(path, partial(_open_after_saving, store, path, masks, opening))
+        self._clips.request(path, partial(open_after_saving, store, path, masks, opening))
 
     @on_gui_thread
     def _on_clip_opened(self, opened: tuple[Path, Path | None, Clip]) -> None:
@@ -169,7 +173,7 @@ class ReviewController(QObject):
         old = self.session or self._opening
         self._take_down()
         folder = session_folder(self.sessions_root, Path(clip.source.path), clip.scheme)
-        job = partial(_swap_stores, old, clip, folder, self._store_changed.emit)
+        job = partial(swap_stores, old, clip, folder, self._store_changed.emit)
         self._stores.request(path, lambda: (path, masks, clip, job()))
 
     @on_gui_thread
@@ -188,7 +192,7 @@ class ReviewController(QObject):
             return
         self.session = session
         self._bind_truth_layer()
-        self.viewer.canvas.grid.enabled = True
+        self.stage.apply()
         self.viewer.dims.set_current_step(0, 0)
         self.view.fit()
         session.live.set_hog(self.hog)
@@ -211,11 +215,18 @@ class ReviewController(QObject):
 
     # --- model ------------------------------------------------------------------------------------
 
-    def load_model(self, path: Path) -> None:
-        """Load a model in the background; the one in use predicts until then and stays one click away."""
-        self._begin(f"Loading {path.name} ...")
+    def load_model(self, path: Path, digest: str = "") -> None:
+        """Load a model in the background; the one in use predicts until then and stays one click away.
+
+        With a digest it is by itself, as a clip is opened again: no message goes, and it must be that model.
+        """
+        text = f"Loading {path.name} ..."
+        if digest:
+            self.busy_changed.emit(text)
+        else:
+            self._begin(text)
         self._models.invalidate()
-        self._models.request(path, lambda: LoadedModel(path, Predictor.load(path)))
+        self._models.request(path, partial(load_model, path, digest))
 
     def use_previous_model(self) -> None:
         """Exchange the model with the one before it."""
@@ -251,6 +262,7 @@ class ReviewController(QObject):
         self.hog = hog
         if self.session is not None:
             self.session.live.set_hog(hog)
+        self.look_changed.emit()
 
     def set_panel_visible(self, key: str, *, visible: bool) -> None:
         """Show or hide a panel; one whose layers were deleted is made anew."""
@@ -270,6 +282,14 @@ class ReviewController(QObject):
             session.live.set_hog(self.hog if visible else None)
         elif visible:
             session.live.compute_extras()
+
+    def set_layout(self, name: str, pair: tuple[str, str] | None = None) -> None:
+        """Lay the panels out: 'grid', or 'swipe' between a pair of panels, left and right of a divider."""
+        try:
+            self.stage.choose(name, pair)
+        except InputError as error:
+            self.failed.emit(str(error))
+        self.view.fit()
 
     def enlarge(self, key: str | None) -> None:
         """Give one panel the whole canvas; None puts all back."""
@@ -369,7 +389,8 @@ class ReviewController(QObject):
     def _lock_unusable(self, session: Session) -> None:
         """Forbid painting where the mask file cannot be used: it would replace what we cannot read."""
         layer = self.layers.truth
-        usable = session.store.problem(self._frame_index()) is None
+        store = session.store
+        usable = store.read_only is None and store.problem(self._frame_index()) is None
         if layer is not None and layer.editable != usable:
             layer.editable = usable
 
@@ -404,6 +425,7 @@ class ReviewController(QObject):
             return
         layer.events.selected_label.connect(self._on_class_changed)
         layer.events.mode.connect(self._on_class_changed)
+        UndoGuard(layer, session.store, on_screen=self._frame_index, go_to=self.go_to, say=self.said.emit)
         for class_id in range(min(9, session.clip.scheme.num_classes)):
             # On this layer only; napari's own tools keep their letters (P paint, E erase, F fill, L pick, Z
             # pan).
@@ -434,12 +456,14 @@ class ReviewController(QObject):
             return True
         self._closed = True
         self.closing.emit()
+        self.keys.close()
         session = self.session or self._opening
         try:
             self.viewer.dims.events.current_step.disconnect(self._on_step)
             self.viewer.mouse_double_click_callbacks[:] = self._zooms
             self.grid.close()
             self.view.close()
+            self.stage.close()
             self._take_down()
             self.layers.close()
         except (RuntimeError, ValueError, LookupError) as error:
@@ -454,30 +478,3 @@ class ReviewController(QObject):
         if not saved:
             _LOG.error("corrections of %d frames are not saved", len(session.store.unsaved_frames))
         return saved
-
-
-def _open_after_saving(
-    store: AnnotationStore | None, path: Path, masks: Path | None, opening: Callable[[], Clip]
-) -> tuple[Path, Path | None, Clip]:
-    """Open the next clip once the last one's corrections are durable; runs in a worker."""
-    if store is not None and not store.flush():
-        raise InputError(
-            "The corrections of this clip are not saved yet, so it stays open",
-            where=store.save_error,
-            remedy="Mend that first; then open the other clip again.",
-        )
-    return path, masks, opening()
-
-
-def _swap_stores(
-    old: Session | None, clip: Clip, folder: Path, on_change: Callable[[], None]
-) -> AnnotationStore:
-    """Close the last clip's store, then open the new one's: they may be the same folder. Runs in a worker."""
-    if old is not None:
-        old.store.close()
-        old.clip.source.close()
-    try:
-        return AnnotationStore(folder, clip.identity, clip.truth, on_change=on_change)
-    except InputError:
-        clip.source.close()
-        raise

@@ -1,4 +1,4 @@
-"""The survey's bar in napari's activity dock.
+"""A bar in napari's activity dock for long work.
 
 napari's bar handles all waiting events whenever it is made or moved, also those that end it: what is called
 while that goes on is remembered, and done afterwards.
@@ -20,9 +20,16 @@ class _Silent:
 
 
 class SurveyProgress:
-    """One bar or none; for the GUI thread."""
+    """One bar or none; for the GUI thread.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    what : str
+        What the bar says.
+    """
+
+    def __init__(self, what: str = "Surveying the clip") -> None:
+        self._what = what
         self._bar: progress | None = None
         self._is_busy = self._is_wanted = False
 
@@ -33,7 +40,7 @@ class SurveyProgress:
         self._is_busy = self._is_wanted = True
         try:
             if self._bar is None:
-                self._bar = progress(total=num_frames, desc="Surveying the clip", file=_Silent())
+                self._bar = progress(total=num_frames, desc=self._what, file=_Silent())
             self._bar.update(num_done - self._bar.n)
         finally:
             self._is_busy = False

@@ -29,6 +29,8 @@ from napari_hogseg.ui.timeline_painting import Curve, Strip, TimelineColors
 from napari_hogseg.ui.timeline_view import largest, time_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy.typing as npt
 
     from napari_hogseg.session.clips import Clip
@@ -102,6 +104,7 @@ MEASURES = (
     ),
 )
 MASK_COLOR, CORRECTED_COLOR, SURVEYED_COLOR = (86, 180, 233), (240, 190, 30), (120, 130, 145)
+PROPOSED_COLOR = (204, 121, 167)
 
 
 class _Masks(NamedTuple):
@@ -157,6 +160,7 @@ class Timeline(QWidget):
         self.pause.setCheckable(True)
         self.pause.setToolTip("Stop surveying the clip for now; what is measured is kept.")
         self._tick = QTimer(self, interval=TICK_MS)
+        self._proposed: tuple[int, ...] = ()
         self._lay_out()
         self._connect()
         self._on_theme()
@@ -207,7 +211,7 @@ class Timeline(QWidget):
     def _on_clip(self) -> None:
         session = self._session
         self.canvas.set_num_frames(0 if session is None else session.clip.source.num_frames)
-        self.ranges = ()
+        self.ranges, self._proposed = (), ()
         if session is not None:
             self._masks, self._times_s = _find_masks(session), session.clip.source.pts_s
             try:
@@ -217,6 +221,12 @@ class Timeline(QWidget):
         self.canvas.set_ranges(self.ranges)
         self.ranges_changed.emit()
         self._begin_survey()
+
+    def mark_proposals(self, frames: tuple[int, ...]) -> None:
+        """Mark the frames that a mask is proposed for; none takes the row away."""
+        if frames != self._proposed:
+            self._proposed = frames
+            self._show()
 
     def _on_model(self) -> None:
         self._begin_survey()
@@ -332,6 +342,11 @@ class Timeline(QWidget):
         colors = [QColor(getattr(theme, name).as_hex(format="long")) for name in names]
         self.canvas.set_colors(TimelineColors(*colors))
 
+    def touch(self, frames: Iterable[int]) -> None:
+        """Measure frames anew: their masks were changed by another way than the brush."""
+        if self.worker is not None:
+            self.worker.touch(frames)
+
     def _on_failed(self, why: str) -> None:
         self._ended_by = why
         self._tick.stop()
@@ -385,11 +400,15 @@ class Timeline(QWidget):
         if survey is not None:
             surveyed, unreadable = survey.states >= DONE, survey.states == UNREADABLE
             has_mask = np.where(survey.states == DONE, survey.has_truth, has_mask)
-        return (
+        strips = (
             Strip("masks", QColor(*MASK_COLOR), has_mask),
             Strip("corrected", QColor(*CORRECTED_COLOR), masks.corrected),
             Strip("surveyed", QColor(*SURVEYED_COLOR), surveyed, unreadable),
         )
+        if not self._proposed:
+            return strips
+        proposed = np.isin(np.arange(len(has_mask)), self._proposed)
+        return (*strips, Strip("proposed", QColor(*PROPOSED_COLOR), proposed))
 
     def _curves(self, survey: Survey) -> list[Curve]:
         # The first of the legend is painted last, over the others.

@@ -10,13 +10,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtGui import QKeySequence
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QShortcut,
     QSizePolicy,
     QTabWidget,
     QToolButton,
@@ -31,16 +29,12 @@ from napari_hogseg.ui.triage_records import FrameRecord, FrameTable, TriageSourc
 from napari_hogseg.ui.triage_tabs import ConfusionTab, ContoursTab, ErrorsTab, FramesTab
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from napari.viewer import Viewer
+    from collections.abc import Iterable, Mapping
 
     from napari_hogseg.metrics.error_blobs import ErrorBlob
     from napari_hogseg.metrics.sloppy_labels import ContourReport, DoubtfulContour
     from napari_hogseg.ui.review_controller import ReviewController
 
-#: Free in napari 0.9, on the viewer as on a Labels layer; the digits are the classes'.
-NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
 #: Records of a running survey come many a second; tables that jump cannot be read.
 REFRESH_MS = 300
 
@@ -68,6 +62,8 @@ class TriagePanel(QWidget):
         self._source: TriageSource | None = None
         self._measured = FrameTable()
         self._reviewed: set[int] = set()
+        # Errors that were done when the clip was open last, by frame, until their frame is measured.
+        self._done_before: dict[int, set[tuple[int, ...]]] = {}
         self._contours: dict[int, ContourReport] = {}
         # Records wait here until the tables are filled anew: a row on screen must mean what it says.
         self._waiting: dict[int, FrameRecord] = {}
@@ -100,6 +96,7 @@ class TriagePanel(QWidget):
         self.errors.set_columns({})  # its rows are the old queue's
         self._measured.set_records(records)
         self.queue.set_records(records)
+        self._mark_done_before({record.frame_index for record in records})
         self._current = None
         self._set_pair(None)
         self.refresh()
@@ -130,6 +127,7 @@ class TriagePanel(QWidget):
         for record in self._waiting.values():
             self._measured.update(record)
             self.queue.update(record)
+        self._mark_done_before(set(self._waiting))
         self._waiting.clear()
         self._fill_tables()
         if selected is not None:
@@ -153,22 +151,32 @@ class TriagePanel(QWidget):
     def state(self) -> dict[str, Any]:
         """Give what a person has marked, as plain lists and numbers, to be kept with the session."""
         columns = self.queue.columns()
-        done = np.flatnonzero(columns["state"] != State.OPEN).tolist()
-        return {
-            "reviewed": sorted(self._reviewed),
-            "done": [[self.queue.frame_index(row), *_identity(self.queue.blob(row))] for row in done],
-        }
+        rows = np.flatnonzero(columns["state"] != State.OPEN).tolist()
+        done = [[self.queue.frame_index(row), *_identity(self.queue.blob(row))] for row in rows]
+        waiting = [[frame, *error] for frame, errors in self._done_before.items() for error in sorted(errors)]
+        return {"reviewed": sorted(self._reviewed), "done": done + waiting}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Mark again what `state` said; errors that are not there any more are passed over."""
+        """Mark again what `state` said; errors of frames not measured yet are marked when they are."""
         for frame_index in self._reviewed:
             self._measured.set_value("reviewed", frame_index, 0.0)
         self._reviewed = {int(frame_index) for frame_index in state.get("reviewed", ())}
-        done = {tuple(entry) for entry in state.get("done", ())}
-        for row in range(len(self.queue)) if done else ():
-            if (self.queue.frame_index(row), *_identity(self.queue.blob(row))) in done:
-                self.queue.mark(row, State.SEEN)
+        self._done_before = {}
+        for frame_index, *error in state.get("done", ()):
+            self._done_before.setdefault(frame_index, set()).add(tuple(error))
+        self._mark_done_before(set(self._done_before))
         self.refresh()
+
+    def _mark_done_before(self, frames: set[int]) -> None:
+        for frame_index in frames & self._done_before.keys():
+            errors = self._done_before[frame_index]
+            for row in np.flatnonzero(self.queue.columns()["frame"] == frame_index).tolist():
+                identity = _identity(self.queue.blob(row))
+                if identity in errors and self.queue.state(row) == State.OPEN:
+                    self.queue.mark(row, State.SEEN)
+                    errors.discard(identity)
+            if not errors:
+                del self._done_before[frame_index]
 
     # --- going there ------------------------------------------------------------------------------
 
@@ -285,18 +293,13 @@ class TriagePanel(QWidget):
         self.controller.closing.connect(self._on_closing)
 
     def _bind_keys(self) -> None:
-        """One key each, with the focus on the canvas (napari's business) or in here (Qt's)."""
-        viewer = self.controller.viewer
-        for key, action in ((NEXT_KEY, self.next_blob), (PREVIOUS_KEY, self.previous_blob)):
-            viewer.bind_key(key, _named(action), overwrite=True)
-            shortcut = QShortcut(QKeySequence(key.replace("-", "+")), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(action)
+        keys = self.controller.keys
+        keys.add("next_error", "Next error", "N", self.next_blob)
+        keys.add("previous_error", "Error before", "Shift+N", self.previous_blob)
+        keys.serve(self)
 
     def _on_closing(self) -> None:
-        """Give the keys back to napari and end the thread."""
-        for key in (NEXT_KEY, PREVIOUS_KEY):
-            self.controller.viewer.bind_key(key, None)
+        """End the thread."""
         self.scan.close()
 
     def _on_scanned(self, done: int, total: int) -> None:
@@ -322,6 +325,7 @@ class TriagePanel(QWidget):
             for tab in (self.errors, self.confusion, self.contours):
                 tab.set_classes(scheme.classes, scheme.colors)
         self._reviewed.clear()
+        self._done_before.clear()
         self._current = None
         self.scan.stop()
         self._contours.clear()
@@ -390,13 +394,6 @@ class TriagePanel(QWidget):
     def _ignore(self) -> int:
         session = self.controller.session
         return 255 if session is None else session.clip.scheme.ignore
-
-
-def _named(action: Callable[[], None]) -> Callable[[Viewer], None]:
-    def step_through_errors(_viewer: Viewer) -> None:  # napari asks for a name, which a partial has not
-        action()
-
-    return step_through_errors
 
 
 def _identity(blob: ErrorBlob) -> tuple[int, ...]:

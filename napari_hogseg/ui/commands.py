@@ -1,0 +1,76 @@
+"""The review's actions as napari commands, for its palette and menus; each is one of `keys.KeyMap`'s."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_info
+
+from napari_hogseg.ui.review_dock import ReviewDock
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+NO_REVIEW = "No review is open in this window: choose Plugins > HOG segmentation > Review."
+NOT_YET = "Open a clip first."
+
+
+def next_error(napari_viewer: napari.viewer.Viewer) -> None:
+    """Go to the next error of the list."""
+    _run(napari_viewer, "next_error")
+
+
+def previous_error(napari_viewer: napari.viewer.Viewer) -> None:
+    """Go to the error before."""
+    _run(napari_viewer, "previous_error")
+
+
+def accept_error(napari_viewer: napari.viewer.Viewer) -> None:
+    """Take over the prediction for the error under the mouse."""
+    _run(napari_viewer, "accept_error")
+
+
+def next_corrected(napari_viewer: napari.viewer.Viewer) -> None:
+    """Go to the next corrected frame."""
+    _run(napari_viewer, "next_corrected")
+
+
+def corrected_before(napari_viewer: napari.viewer.Viewer) -> None:
+    """Go to the corrected frame before."""
+    _run(napari_viewer, "corrected_before")
+
+
+def outlines(napari_viewer: napari.viewer.Viewer) -> None:
+    """Draw outlines, or fill the masks again."""
+    _run(napari_viewer, "outlines")
+
+
+def accept_proposal(napari_viewer: napari.viewer.Viewer) -> None:
+    """Accept the proposal of the frame on screen."""
+    _run(napari_viewer, "accept_proposal")
+
+
+def reject_proposal(napari_viewer: napari.viewer.Viewer) -> None:
+    """Reject the proposal of the frame on screen."""
+    _run(napari_viewer, "reject_proposal")
+
+
+def keys(napari_viewer: napari.viewer.Viewer) -> None:
+    """Show the review's keys."""
+    _run(napari_viewer, "keys")
+
+
+def find_review(viewer: napari.viewer.Viewer) -> ReviewDock | None:
+    """Find the review that is docked in a viewer's window."""
+    docked = viewer.window.dock_widgets.values()
+    return next((widget for widget in docked if isinstance(widget, ReviewDock)), None)
+
+
+def _run(viewer: napari.viewer.Viewer, name: str) -> None:
+    dock = find_review(viewer)
+    if dock is None:
+        show_info(NO_REVIEW)
+    elif name not in {action.name for action in dock.controller.keys.actions}:
+        show_info(NOT_YET)
+    else:
+        dock.controller.keys.run(name)
