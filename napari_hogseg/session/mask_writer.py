@@ -98,6 +98,8 @@ class MaskWriter:
         self._clock = _Clock()
         self._versions: dict[int, int] = {}
         self._error: InputError | None = None
+        self._attempt = 0  # of the newest step
+        self._failed_attempt = 0
         self._hurry = False
         self._busy = False
         self._closed = False
@@ -155,10 +157,12 @@ class MaskWriter:
         with self._wake:
             self._hurry, self._error = True, None
             self._clock.log_not_before = 0.0
+            # What is being tried now may fail of what has just been put right: only later failures count.
+            under_way = self._attempt
             self._wake.notify_all()
             while (
                 (self._clock.dirty or self._clock.chore is not None or self._busy)
-                and self._error is None
+                and not (self._error is not None and self._failed_attempt > under_way)
                 and time.monotonic() < deadline
             ):
                 self._wake.wait(min(0.1, timeout_s))
@@ -202,6 +206,7 @@ class MaskWriter:
                 for due, step in steps:
                     if self._hurry or due <= now:
                         self._busy = True
+                        self._attempt += 1
                         return step
                 self._wake.wait(min((due for due, _ in steps), default=now + 3600.0) - now)
             return None
@@ -280,6 +285,7 @@ class MaskWriter:
         _LOG.warning("saving the mask of frame %d failed: %s", frame_index, error)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         with self._wake:
+            self._failed_attempt = self._attempt
             self._error = InputError(
                 f"Corrections could not be saved: {reason}",
                 where=f"frame {frame_index}",
