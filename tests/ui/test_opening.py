@@ -19,7 +19,7 @@ def test_a_script_opens_video_and_model(
         lambda: dock.controller.session is not None and dock.controller.session.live.state.scores is not None,
         timeout=30_000,
     )
-    qtbot.waitUntil(lambda: not dock.controller.session.layers.updating, timeout=10_000)
+    qtbot.waitUntil(lambda: not dock.controller.layers.updating, timeout=10_000)
     np.testing.assert_array_equal(np.asarray(viewer.layers["Frame"].data), frame_pixels(0))
     assert dock.controller.close()
 
