@@ -32,6 +32,8 @@ class EffortPlot(QWidget):
         self.empty = QLabel(EMPTY_TEXT)
         self.empty.setWordWrap(True)
         self.legend = QLabel()
+        # Else the docks, and with them the canvas, change their width when the first stroke is made.
+        self.legend.setWordWrap(True)
         self.plot = Plot(two_scales=True)
         self.plot.setFixedHeight(PLOT_HEIGHT_PX + 22)
         self.frames = pg.PlotDataItem(pen=pg.mkPen(FRAMES_COLOR, width=2))

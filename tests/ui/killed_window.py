@@ -6,30 +6,15 @@ Run as `python killed_window.py CLIP SESSIONS PAINTED`.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import napari
-import numpy as np
-from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from review_cases import canvas_of, canvas_point, drag, goto, settle
-
-from napari_hogseg.ui import review_controller
-from napari_hogseg.ui.opening import open_review
+from review_cases import canvas_of, canvas_point, drag, goto
+from reviewer import TOOL, press_at, save_masks, say, sit_down
 
 #: Frame, and where on it the stroke runs, as shares of height and width.
 STROKES = ((1, 0.25), (4, 0.75))
 LAST_FRAME, LAST_ROW = 2, 0.5
-TOOL = 2
-
-
-def wait(condition):
-    for _ in range(1200):
-        if condition():
-            return
-        QTest.qWait(50)
-    sys.exit("timed out")
 
 
 def stroke(case, row, cols):
@@ -39,33 +24,19 @@ def stroke(case, row, cols):
 
 
 def main(clip, sessions, painted):
-    review_controller.default_sessions_root = lambda: Path(sessions)
-    dock = open_review(clip)
-    controller = dock.controller
-    viewer = controller.viewer
-    viewer.window.resize(1280, 800)
-    case = SimpleNamespace(viewer=viewer, dock=dock, controller=controller, wait=wait)
-    case.state = lambda: controller.session.live.state
-    wait(lambda: controller.session is not None and case.state().shown == 0)
-    settle(case)
-    QTest.qWait(500)
+    case = sit_down(clip, sessions)
     for frame_index, row in STROKES:
         goto(case, frame_index)
-        controller.select_class(TOOL)
+        case.controller.select_class(TOOL)
         drag(case, stroke(case, row, (0.3, 0.5, 0.7)))
-    masks = {str(frame): controller.session.store.mask(frame) for frame, _ in STROKES}
-    np.savez(painted, **masks)
+    save_masks(case, painted, [frame for frame, _ in STROKES])
     QTest.qWait(1000)
     goto(case, LAST_FRAME)
     points = stroke(case, LAST_ROW, (0.3, 0.4))
-    canvas = canvas_of(case)
-    QTest.mouseMove(canvas, points[0])
+    press_at(case, points[0])
+    QTest.mouseMove(canvas_of(case), points[1])
     QTest.qWait(30)
-    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, points[0])
-    QTest.mouseMove(canvas, points[1])
-    QTest.qWait(30)
-    sys.stdout.write("in a stroke\n")
-    sys.stdout.flush()
+    say("in a stroke")
     napari.run()
 
 
