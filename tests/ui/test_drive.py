@@ -27,7 +27,7 @@ def test_from_the_worst_error_to_a_killed_window_and_back(shared_data, review, t
     assert session.store.read_only is None  # the lock ended with its process
     with np.load(corrected) as arrays:
         expected = {int(name): arrays[name] for name in arrays.files}
-    assert len(expected) == 2
+    assert len(expected) >= 2  # corrected by hand, and accepted
     assert session.store.edited_frames == tuple(sorted(expected))
     for frame_index, mask in expected.items():
         assert (mask != session.clip.truth(frame_index)).any()

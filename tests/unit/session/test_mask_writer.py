@@ -28,8 +28,10 @@ class _Disk:
 
 
 def _writer(disk):
-    jobs = WriterJobs(snapshot=lambda _: np.zeros((2, 2), np.uint8), commit=disk.commit, on_state=lambda: None)
-    return MaskWriter(jobs, settle_s=0.0)
+    def snapshot(_frame_index):
+        return np.zeros((2, 2), np.uint8)
+
+    return MaskWriter(WriterJobs(snapshot, disk.commit, on_state=lambda: None), settle_s=0.0)
 
 
 def test_a_failure_that_began_before_a_flush_is_not_that_flush_s():
