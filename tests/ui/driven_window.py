@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from review_cases import canvas_of, canvas_point, drag, settle
 from reviewer import TOOL, save_masks, say, sit_down, wait
+from scipy.ndimage import distance_transform_edt
 
 MOST_TRIES = 12
 
@@ -24,6 +25,19 @@ def press(case, action):
     canvas.setFocus()
     QTest.keyClick(canvas, case.controller.keys.key_of(action))
     QTest.qWait(50)
+
+
+def hover(case, row, col):
+    """Move the mouse to a pixel of the frame in the ground truth's panel, until napari has it there."""
+    near = 2 + 1 / case.viewer.scene.camera.zoom
+
+    def arrived():
+        QTest.mouseMove(canvas_of(case), canvas_point(case, row, col))
+        QTest.qWait(50)
+        there = case.viewer.cursor.position[-2:]
+        return abs(there[0] - row) < near and abs(there[1] - col) < near
+
+    wait(arrived, "the mouse")
 
 
 def photograph(case, pictures, name):
@@ -43,10 +57,10 @@ def correct_the_worst(case, pictures):
     store, before = session.store, session.store.mask(frame_index)
     assert case.controller.selected_class == blob.true_class, "the brush is ready"
     photograph(case, pictures, "1-worst-error")
-    rows, cols = np.nonzero(blob.mask(session.live.predicted_class_ids, before))
-    nearest = np.hypot(rows - blob.centroid[0], cols - blob.centroid[1]).argmin()
-    QTest.mouseMove(canvas_of(case), canvas_point(case, rows[nearest], cols[nearest]))
-    QTest.qWait(100)
+    # The pixel deepest inside: one of the canvas is several of the frame's.
+    depth = distance_transform_edt(blob.mask(session.live.predicted_class_ids, before))
+    row, col = np.unravel_index(depth.argmax(), depth.shape)
+    hover(case, row, col)
     press(case, "accept_error")
     taken_over = store.mask(frame_index)
     assert (taken_over != before).sum() >= blob.area_px / 2, "the prediction was taken over"
