@@ -28,7 +28,9 @@ class _Disk:
 
 
 def _writer(disk):
-    jobs = WriterJobs(snapshot=lambda _: np.zeros((2, 2), np.uint8), commit=disk.commit, on_state=lambda: None)
+    jobs = WriterJobs(
+        snapshot=lambda _: np.zeros((2, 2), np.uint8), commit=disk.commit, on_state=lambda: None
+    )
     return MaskWriter(jobs, settle_s=0.0)
 
 
