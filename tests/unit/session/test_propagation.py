@@ -241,7 +241,7 @@ def test_an_interpolation_between_neighbours_or_cancelled_gives_nothing():
 
 def test_the_nearer_and_surer_end_pulls_harder():
     near, far = disk(10), disk(30)
-    met = propagation._meet(Carried(1, near, 0.9), Carried(1, far, 0.1), 0.5)
+    met = propagation.meet(Carried(1, near, 0.9), Carried(1, far, 0.1), 0.5)
     assert abs((met.mask == 1).sum() - disk(12).sum()) < 60
     assert met.confidence < 0.9  # the ends disagree
 
