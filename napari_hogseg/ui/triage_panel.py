@@ -217,7 +217,7 @@ class TriagePanel(QWidget):
         self.progress.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.pair_label = ElidedLabel()
         self.pair_button = QToolButton(text="Show all")
-        self.frames, self.errors = FramesTab(), ErrorsTab()
+        self.frames, self.errors = FramesTab(), ErrorsTab(self.controller.preferences.limits)
         self.confusion, self.contours = ConfusionTab(), ContoursTab()
         self.tabs = QTabWidget()
         for title, tab, about in (

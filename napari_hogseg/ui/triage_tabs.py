@@ -11,6 +11,7 @@ import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
+    QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -22,9 +23,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_hogseg.metrics.error_blobs import TYPES
+from napari_hogseg.session.blob_codec import MIN_AREA_PX
 from napari_hogseg.ui.confusion_view import ConfusionView
-from napari_hogseg.ui.section import wrapped_label
-from napari_hogseg.ui.triage_queue import KINDS, State
+from napari_hogseg.ui.section import ElidedLabel, wrapped_label
+from napari_hogseg.ui.triage_queue import KINDS, ErrorLimits, State
 from napari_hogseg.ui.triage_tables import ArrayTable, Column, TableView
 from napari_hogseg.ui.view_section import swatch
 
@@ -211,11 +213,14 @@ class ErrorsTab(TriageTab):
     ----------
     filtered : Signal()
         Other errors are listed now.
+    limits_changed : Signal()
+        See `limits`.
     """
 
     filtered = Signal()
+    limits_changed = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ErrorLimits) -> None:
         super().__init__()
         self._columns: Columns = {}
         self._pair: tuple[int, int] | None = None
@@ -228,8 +233,18 @@ class ErrorsTab(TriageTab):
             "By Bernhard et al.: a displaced boundary, a wrong extent, a whole object", [ANY, *TYPES]
         )
         self.of_class = narrow_combo("True or predicted class", [ANY])
-        self.min_area = QSpinBox(minimum=1, maximum=10_000_000, value=1, suffix=" px")
-        self.min_area.setToolTip("Smallest error listed, in pixels")
+        self.min_area = QSpinBox(minimum=1, maximum=10_000_000, suffix=" px")
+        self.min_area.setValue(limits.min_area_px)
+        self.min_area.setToolTip(
+            f"Smallest error listed, in pixels; a survey keeps those from {MIN_AREA_PX} pixels on"
+        )
+        self.min_depth = QDoubleSpinBox(maximum=10_000, singleStep=0.5, decimals=1, suffix=" px")
+        self.min_depth.setValue(limits.min_depth_px)
+        self.min_depth.setSpecialValueText(ANY)
+        self.min_depth.setToolTip(
+            "Least depth of an error listed: its largest distance to a pixel that is right"
+        )
+        self.hidden = ElidedLabel()
         grid = QGridLayout()
         grid.setHorizontalSpacing(6)
         filters = (
@@ -237,6 +252,7 @@ class ErrorsTab(TriageTab):
             ("Type", self.type),
             ("Class", self.of_class),
             ("Area from", self.min_area),
+            ("Depth from", self.min_depth),
         )
         for position, (title, widget) in enumerate(filters):
             label = QLabel(title)
@@ -244,12 +260,14 @@ class ErrorsTab(TriageTab):
             widget.setAccessibleName(title)
             grid.addWidget(label, position // 2, 2 * (position % 2))
             grid.addWidget(widget, position // 2, 2 * (position % 2) + 1)
+        grid.addWidget(self.hidden, 2, 2, 1, 2)
         grid.setColumnStretch(1, 1)
         grid.setColumnStretch(3, 1)
         self.column.insertLayout(0, grid)
         for combo in (self.kind, self.type, self.of_class):
             combo.currentIndexChanged.connect(lambda: self._on_filter())
-        self.min_area.valueChanged.connect(lambda: self._on_filter())
+        for box in (self.min_area, self.min_depth):
+            box.valueChanged.connect(lambda: self._on_limits())
         self._apply()
 
     def _describe(self) -> list[Column]:
@@ -311,6 +329,15 @@ class ErrorsTab(TriageTab):
         """List only errors of this pair of classes, or of this class, from the next `set_columns` on."""
         self._pair = pair
 
+    @property
+    def limits(self) -> ErrorLimits:
+        """How large an error must be to be listed; what is smaller is hidden and counted."""
+        return ErrorLimits(self.min_area.value(), self.min_depth.value())
+
+    def _on_limits(self) -> None:
+        self._on_filter()
+        self.limits_changed.emit()
+
     def _on_filter(self) -> None:
         self._apply()
         self.filtered.emit()
@@ -318,14 +345,21 @@ class ErrorsTab(TriageTab):
     def _apply(self) -> None:
         columns = self._columns
         num = len(columns["frame"]) if columns else 0
+        hidden = ""
         if num:
-            self.table.set_values(columns, self._passing(columns), columns["state"] != State.OPEN)
+            passing, large = self._passing(columns), self.limits.passing(columns)
+            self.table.set_values(columns, passing & large, columns["state"] != State.OPEN)
+            hidden = self.limits.describe(
+                int(np.count_nonzero(passing & ~large)), int(np.count_nonzero(passing))
+            )
         else:
             self.table.set_values({c.key: np.zeros(0) for c in self.table.columns}, np.zeros(0, np.bool_))
+        self.hidden.set_text(hidden)
         self.show_page(self.view, num_all=num, num_shown=self.table.rowCount(), empty=NO_ERRORS)
 
     def _passing(self, columns: Columns) -> NDArray[np.bool_]:
-        passing: NDArray[np.bool_] = columns["area"] >= self.min_area.value()
+        """Tell which rows the filters but size let through."""
+        passing = np.ones(len(columns["frame"]), np.bool_)
         for combo, key in ((self.kind, "kind"), (self.type, "type")):
             if combo.currentIndex() > 0:
                 passing &= columns[key] == combo.currentIndex() - 1

@@ -237,12 +237,24 @@ def test_errors_are_filtered_and_a_cell_of_the_matrix_lists_its_own(triage) -> N
     tab.type.setCurrentText("segment")
     assert column_texts(tab.view, "type") == ["segment"]
     tab.type.setCurrentIndex(0)
+    assert tab.hidden.whole_text == ""
     tab.min_area.setValue(100)
-    assert 0 < len(column_texts(tab.view, "frame")) < everything
+    left = len(column_texts(tab.view, "frame"))
+    assert 0 < left < everything == 6
+    assert tab.hidden.whole_text == f"{6 - left} of 6 errors hidden by size < 100 px"
+    tab.of_class.setCurrentText("tool")
+    assert tab.hidden.whole_text == "1 of 1 error hidden by size < 100 px"  # of those that are asked for
+    tab.of_class.setCurrentIndex(0)
     tab.min_area.setValue(100_000)
     assert "passes the filters" in tab.sentence.text()
     assert not panel.next_button.isEnabled()
     tab.min_area.setValue(1)
+    tab.min_depth.setValue(5.5)
+    shallow = [blob.depth_px < 5.5 for index in range(5) for blob in measured(index).blobs]
+    assert 0 < sum(shallow) < 6
+    assert tab.hidden.whole_text == f"{sum(shallow)} of 6 errors hidden by depth < 5.5 px"
+    assert panel.progress.text() == f"0 of {6 - sum(shallow)} done"
+    tab.min_depth.setValue(0)
 
     panel.tabs.setCurrentWidget(panel.confusion)
     view = panel.confusion.view
