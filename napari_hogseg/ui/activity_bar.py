@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+#: napari writes what comes after the last bar; tqdm's own words push the button out of the dock.
+SHORT = "{l_bar}|{n_fmt} of {total_fmt}"
+
+
 class _Silent:
     """Where tqdm may write what it would write to the terminal."""
 
@@ -80,5 +84,5 @@ class ActivityBar:
             bar.close()
 
     def _make(self, num_all: int) -> progress:
-        about: dict[str, Any] = {"total": num_all, "desc": self.what, "file": _Silent()}
+        about: dict[str, Any] = {"total": num_all, "desc": self.what, "file": _Silent(), "bar_format": SHORT}
         return progress(**about) if self._cancel is None else _Cancelable(told=self._cancel, **about)

@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 from napari_hogseg.metrics.error_blobs import TYPES
 from napari_hogseg.session.blob_codec import MIN_AREA_PX
 from napari_hogseg.ui.confusion_view import ConfusionView
-from napari_hogseg.ui.section import ElidedLabel, wrapped_label
+from napari_hogseg.ui.section import wrapped_label
 from napari_hogseg.ui.triage_queue import KINDS, ErrorLimits, State
 from napari_hogseg.ui.triage_tables import ArrayTable, Column, TableView
 from napari_hogseg.ui.view_section import swatch
@@ -233,42 +233,45 @@ class ErrorsTab(TriageTab):
             "By Bernhard et al.: a displaced boundary, a wrong extent, a whole object", [ANY, *TYPES]
         )
         self.of_class = narrow_combo("True or predicted class", [ANY])
-        self.min_area = QSpinBox(minimum=1, maximum=10_000_000, suffix=" px")
+        self.min_area = QSpinBox(minimum=1, maximum=10_000_000)
         self.min_area.setValue(limits.min_area_px)
         self.min_area.setToolTip(
             f"Smallest error listed, in pixels; a survey keeps those from {MIN_AREA_PX} pixels on"
         )
-        self.min_depth = QDoubleSpinBox(maximum=10_000, singleStep=0.5, decimals=1, suffix=" px")
+        self.min_depth = QDoubleSpinBox(maximum=10_000, singleStep=0.5, decimals=1)
         self.min_depth.setValue(limits.min_depth_px)
         self.min_depth.setSpecialValueText(ANY)
         self.min_depth.setToolTip(
             "Least depth of an error listed: its largest distance to a pixel that is right"
         )
-        self.hidden = ElidedLabel()
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(6)
-        filters = (
-            ("Kind", self.kind),
-            ("Type", self.type),
-            ("Class", self.of_class),
-            ("Area from", self.min_area),
-            ("Depth from", self.min_depth),
-        )
-        for position, (title, widget) in enumerate(filters):
-            label = QLabel(title)
-            label.setBuddy(widget)
-            widget.setAccessibleName(title)
-            grid.addWidget(label, position // 2, 2 * (position % 2))
-            grid.addWidget(widget, position // 2, 2 * (position % 2) + 1)
-        grid.addWidget(self.hidden, 2, 2, 1, 2)
-        grid.setColumnStretch(1, 1)
-        grid.setColumnStretch(3, 1)
-        self.column.insertLayout(0, grid)
+        self.hidden = wrapped_label()
+        self.column.insertLayout(0, self._filter_grid())
+        self.column.insertWidget(1, self.hidden)
         for combo in (self.kind, self.type, self.of_class):
             combo.currentIndexChanged.connect(lambda: self._on_filter())
         for box in (self.min_area, self.min_depth):
             box.valueChanged.connect(lambda: self._on_limits())
         self._apply()
+
+    def _filter_grid(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(6)
+        filters: tuple[tuple[str, QWidget, tuple[int, int], int], ...] = (
+            ("Kind", self.kind, (0, 0), 1),
+            ("Type", self.type, (0, 2), 1),
+            ("Class", self.of_class, (1, 0), 3),
+            ("Area px \N{GREATER-THAN OR EQUAL TO}", self.min_area, (2, 0), 1),
+            ("Depth px \N{GREATER-THAN OR EQUAL TO}", self.min_depth, (2, 2), 1),
+        )
+        for title, widget, (row, column), span in filters:
+            label = QLabel(title)
+            label.setBuddy(widget)
+            widget.setAccessibleName(title)
+            grid.addWidget(label, row, column)
+            grid.addWidget(widget, row, column + 1, 1, span)
+        grid.setColumnStretch(1, 1)
+        grid.setColumnStretch(3, 1)
+        return grid
 
     def _describe(self) -> list[Column]:
         about_depth = "Largest distance within the error to a pixel that is right, in pixels"
@@ -354,7 +357,8 @@ class ErrorsTab(TriageTab):
             )
         else:
             self.table.set_values({c.key: np.zeros(0) for c in self.table.columns}, np.zeros(0, np.bool_))
-        self.hidden.set_text(hidden)
+        self.hidden.setText(hidden)
+        self.hidden.setVisible(bool(hidden))
         self.show_page(self.view, num_all=num, num_shown=self.table.rowCount(), empty=NO_ERRORS)
 
     def _passing(self, columns: Columns) -> NDArray[np.bool_]:

@@ -237,13 +237,13 @@ def test_errors_are_filtered_and_a_cell_of_the_matrix_lists_its_own(triage) -> N
     tab.type.setCurrentText("segment")
     assert column_texts(tab.view, "type") == ["segment"]
     tab.type.setCurrentIndex(0)
-    assert tab.hidden.whole_text == ""
+    assert tab.hidden.text() == ""
     tab.min_area.setValue(100)
     left = len(column_texts(tab.view, "frame"))
     assert 0 < left < everything == 6
-    assert tab.hidden.whole_text == f"{6 - left} of 6 errors hidden by size < 100 px"
+    assert tab.hidden.text() == f"{6 - left} of 6 errors hidden by size < 100 px"
     tab.of_class.setCurrentText("tool")
-    assert tab.hidden.whole_text == "1 of 1 error hidden by size < 100 px"  # of those that are asked for
+    assert tab.hidden.text() == "1 of 1 error hidden by size < 100 px"  # of those that are asked for
     tab.of_class.setCurrentIndex(0)
     tab.min_area.setValue(100_000)
     assert "passes the filters" in tab.sentence.text()
@@ -252,7 +252,7 @@ def test_errors_are_filtered_and_a_cell_of_the_matrix_lists_its_own(triage) -> N
     tab.min_depth.setValue(5.5)
     shallow = [blob.depth_px < 5.5 for index in range(5) for blob in measured(index).blobs]
     assert 0 < sum(shallow) < 6
-    assert tab.hidden.whole_text == f"{sum(shallow)} of 6 errors hidden by depth < 5.5 px"
+    assert tab.hidden.text() == f"{sum(shallow)} of 6 errors hidden by depth < 5.5 px"
     assert panel.progress.text() == f"0 of {6 - sum(shallow)} done"
     tab.min_depth.setValue(0)
 
