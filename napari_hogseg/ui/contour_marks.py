@@ -54,7 +54,7 @@ class ContourMarks(QObject):
         if canvas is not None:
             self.overlay = MarksOverlay(canvas, self._controller)
             self._controller.viewer.scene.camera.events.connect(self._follow)
-            self._controller.grid.changed.connect(self._follow)
+            self._controller.grid.changed.connect(self._on_panels)
         if self.overlay is not None and self.overlay.contours != tuple(contours):
             self.overlay.contours = tuple(contours)
             self.overlay.update()
@@ -65,12 +65,17 @@ class ContourMarks(QObject):
         if overlay is None:
             return
         self._controller.viewer.scene.camera.events.disconnect(self._follow)
-        self._controller.grid.changed.disconnect(self._follow)
+        self._controller.grid.changed.disconnect(self._on_panels)
         try:
             overlay.setParent(None)
             overlay.deleteLater()
         except RuntimeError:
             return  # it went with the window
+
+    def _on_panels(self) -> None:
+        if self.overlay is not None:
+            self.overlay.raise_()  # a swipe puts its right side over the canvas
+            self.overlay.update()
 
     def _follow(self, _event: object = None) -> None:
         if self.overlay is not None:

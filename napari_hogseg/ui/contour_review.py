@@ -37,9 +37,12 @@ class ContourReview(QObject):
         Frame and contour that a person went to.
     changed : Signal()
         Other reports than before; the list follows by `refresh`.
+    settled : Signal()
+        A check began or ended: the list must follow at once.
     """
 
     changed = Signal()
+    settled = Signal()
 
     def __init__(self, controller: ReviewController, tab: ContoursTab, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -66,7 +69,7 @@ class ContourReview(QObject):
             self._tab.show_run("No clip is open.", running=False)
         else:
             self.clear()
-            self.changed.emit()
+            self.settled.emit()
             self._tab.show_run("Checking ...", running=True)
             self.scan.start(session.clip.source, session.store)
 
@@ -125,7 +128,7 @@ class ContourReview(QObject):
 
     def _on_ended(self, reason: str) -> None:
         self._tab.show_run(reason or f"{len(self.reports)} masks checked", running=False)
-        self.changed.emit()
+        self.settled.emit()
 
     def _on_corrections(self) -> None:
         """Check the frame on screen anew if it was checked: its mask may be another one now."""

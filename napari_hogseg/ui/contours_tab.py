@@ -149,9 +149,9 @@ class ContoursTab(TriageTab):
         num = len(self._contours)
         empty = {column.key: np.zeros(0) for column in self.table.columns}
         self.table.set_values(columns or empty, np.ones(num, np.bool_))
-        self.show_page(
-            self.view, num_all=0, num_shown=num, empty=NO_CONTOURS if self._num_checked else UNCHECKED
-        )
+        found_none = RUNNING if self._running else NO_CONTOURS
+        empty_text = found_none if self._num_checked else UNCHECKED
+        self.show_page(self.view, num_all=0, num_shown=num, empty=empty_text)
         if num and not self._fitted:
             self._fitted = True
             self.view.fit_columns()

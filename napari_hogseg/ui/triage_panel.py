@@ -258,6 +258,7 @@ class TriagePanel(QWidget):
         self.errors.filtered.connect(self._on_filtered)
         self.confusion.view.chosen.connect(self.choose_pair)
         self.doubts.changed.connect(self._follow_soon)
+        self.doubts.settled.connect(self.refresh)
         self.controller.clip_changed.connect(self._on_clip)
         self.controller.closing.connect(self._on_closing)
 

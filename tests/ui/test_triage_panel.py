@@ -321,6 +321,10 @@ def test_doubtful_contours_are_looked_for_listed_and_gone_to(triage) -> None:
     assert marks_on(triage) is None
     panel.contours.drawn.setCurrentText("all of the frame")
     assert set(marks_on(triage).contours) == set(panel.doubts.reports[2].segments)
+    triage.controller.set_layout("swipe", ("prediction", "truth"))
+    over = canvas_of(triage).children()
+    assert over.index(marks_on(triage)) > over.index(triage.controller.stage.right)
+    triage.controller.set_layout("grid")
     panel.next_blob()  # somewhere else: nothing is chosen any more
     panel.contours.drawn.setCurrentText("the chosen one")
     assert panel.doubts.chosen is None
