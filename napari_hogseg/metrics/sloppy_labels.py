@@ -86,6 +86,8 @@ class DoubtfulContour:
         The classes on its two sides; the path runs on the pixels of the first.
     path : (N, 2) int32 array
         Rows and columns, in order.
+    disagreements : (N,) float32 array
+        Of each pixel of the path, in [0, 1].
     disagreement : float
         Mean over the path, in [0, 1].
     angle_deg : float
@@ -102,6 +104,7 @@ class DoubtfulContour:
     class_id: int
     other_class: int
     path: Path_N2 = field(repr=False)
+    disagreements: Values = field(repr=False)
     disagreement: float
     angle_deg: float
     offset_px: float
@@ -369,6 +372,7 @@ def _segments(judged: _Judged, options: ContourCheck) -> Iterator[DoubtfulContou
             class_id=chain.class_id,
             other_class=int(np.bincount(chain.others[run]).argmax()),
             path=path,
+            disagreements=judged.disagreement[run].astype(np.float32),
             disagreement=float(judged.disagreement[run].mean()),
             angle_deg=float(judged.angle_deg[run].mean()),
             offset_px=float(np.median(known)) if 2 * known.size > len(run) else math.nan,

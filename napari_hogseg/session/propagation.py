@@ -20,7 +20,16 @@ import cv2
 import numpy as np
 
 from napari_hogseg.data.scheme import IGNORE
-from napari_hogseg.session.trust import Step, expected_iou, inside, measure_step, remap, rim_share, sources
+from napari_hogseg.session.trust import (
+    Step,
+    expected_fill_iou,
+    expected_iou,
+    inside,
+    measure_step,
+    remap,
+    rim_share,
+    sources,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -162,9 +171,9 @@ def propagate(
     (H, W) uint8 ndarray, float
         The mask on `frame_to`, and how far to trust it, 0 to 1.
     """
-    step = _step(estimator or FlowEstimator(), frame_from, frame_to)
-    carried = warp(mask, step.back)
-    return carried, 0.0 if step.is_cut else expected_iou([step], rim_share(carried, step.trusted))
+    chain = Chain(mask)
+    carried = chain.advance(find_step(estimator or FlowEstimator(), frame_from, frame_to))
+    return carried, chain.sure
 
 
 def propagate_along(
@@ -199,31 +208,60 @@ def propagate_along(
     ------
     Carried
     """
-    estimator, before = FlowEstimator(), frames(start)
-    total, trusted = np.zeros((*mask.shape, 2), np.float32), np.ones(mask.shape, bool)
-    sure, steps = 1.0, []
+    estimator, before, chain = FlowEstimator(), frames(start), Chain(mask)
     for frame_index in targets:
         if cancelled():
             return
         frame = frames(frame_index)
-        step = _step(estimator, before, frame)
+        step = find_step(estimator, before, frame)
         if step.is_cut:
             on_end(ChainEnd(frame_index, 0.0))
             return
-        steps.append(step)
-        total = compose(step.back, total)
-        trusted = step.trusted & _sampled(trusted, step.back)
-        carried = warp(mask, total)
-        sure = min(sure, expected_iou(steps, rim_share(carried, trusted)))
-        if sure < min_confidence:
-            on_end(ChainEnd(frame_index, sure))
+        carried = chain.advance(step)
+        if chain.sure < min_confidence:
+            on_end(ChainEnd(frame_index, chain.sure))
             return
-        yield Carried(frame_index, carried, sure)
+        yield Carried(frame_index, carried, chain.sure)
         before = frame
 
 
-def _step(estimator: FlowEstimator, before: Frame, after: Frame) -> Step:
-    """Flow both ways, and what the pictures say of it.
+class Chain:
+    """A mask on its way from frame to frame: flows composed, and what is still to be trusted of it.
+
+    Parameters
+    ----------
+    mask : (H, W) uint8 ndarray
+        Where it begins.
+
+    Attributes
+    ----------
+    steps : list of Step
+        Gone so far.
+    rim : float
+        `rim_share` of the mask as it is now.
+    sure : float
+        The mean IoU to expect; never rises.
+    """
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
+        self._total, self._trusted = np.zeros((*mask.shape, 2), np.float32), np.ones(mask.shape, bool)
+        self.steps: list[Step] = []
+        self.rim = self.sure = 1.0
+
+    def advance(self, step: Step) -> Mask:
+        """Go one step; returns the mask there."""
+        self.steps.append(step)
+        self._total = compose(step.back, self._total)
+        self._trusted = step.trusted & _sampled(self._trusted, step.back)
+        carried = warp(self._mask, self._total)
+        self.rim = rim_share(carried, self._trusted)
+        self.sure = min(self.sure, expected_iou(self.steps, self.rim))
+        return carried
+
+
+def find_step(estimator: FlowEstimator, before: Frame, after: Frame) -> Step:
+    """Find the flow both ways, and what the pictures say of it.
 
     Two smooth flows between pictures that have nothing in common agree as well: hence the pictures.
     """
@@ -303,7 +341,7 @@ def interpolate_along(
     Yields
     ------
     Carried
-        In order; the confidence is the better end's, weighed with how well both agree.
+        In order; the confidence is what both ends and their agreement let expect.
     """
     (start, mask_a), (end, mask_b) = first, last
 
@@ -320,7 +358,7 @@ def interpolate_along(
     for carried in onward:
         next_index = carried.frame_index + 1
         other, t = from_end.get(carried.frame_index), (carried.frame_index - start) / (end - start)
-        met = carried if other is None else _meet(carried, other, t)
+        met = carried if other is None else meet(carried, other, t)
         if met.confidence >= min_confidence:
             yield met
     for frame_index in range(next_index, end):  # behind a cut
@@ -329,18 +367,29 @@ def interpolate_along(
             yield other
 
 
-def _meet(forward: Carried, backward: Carried, t: float) -> Carried:
-    """Interpolate what came from both ends; the surer end pulls harder."""
+def meet(forward: Carried, backward: Carried, t: float) -> Carried:
+    """Interpolate what came to one frame from both ends; the surer end pulls harder.
+
+    Parameters
+    ----------
+    forward, backward : Carried
+    t : float
+        Where the frame lies, 0 at the forward chain's begin and 1 at the other's.
+    """
     near, far = (1 - t) * forward.confidence, t * backward.confidence
     weight = far / (near + far) if near + far > 0 else t
-    mask_a = np.where(forward.mask == IGNORE, backward.mask, forward.mask)
-    mask_b = np.where(backward.mask == IGNORE, forward.mask, backward.mask)
-    agreement = _mean_overlap(mask_a, mask_b)
-    sure = max(forward.confidence, backward.confidence) * agreement
+    mask_a, mask_b = completed(forward.mask, backward.mask), completed(backward.mask, forward.mask)
+    agreement = mean_overlap(mask_a, mask_b)
+    sure = expected_fill_iou(forward.confidence, backward.confidence, agreement)
     return Carried(forward.frame_index, interpolate(mask_a, mask_b, weight), sure)
 
 
-def _mean_overlap(mask_a: Mask, mask_b: Mask) -> float:
+def completed(mask: Mask, other: Mask) -> Mask:
+    """Take unlabelled pixels from the other mask."""
+    return np.where(mask == IGNORE, other, mask)
+
+
+def mean_overlap(mask_a: Mask, mask_b: Mask) -> float:
     """Mean over classes of intersection over union; 1 where there is no class."""
     shares = []
     for class_id in np.union1d(mask_a, mask_b):

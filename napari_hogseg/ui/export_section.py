@@ -38,9 +38,9 @@ from napari_hogseg.session.exchange import (
 )
 from napari_hogseg.session.identity import clip_name
 from napari_hogseg.session.journal import free_name
+from napari_hogseg.ui.activity_bar import ActivityBar
 from napari_hogseg.ui.live import LiveChannel, on_gui_thread
 from napari_hogseg.ui.section import Section, wrapped_label
-from napari_hogseg.ui.survey_progress import SurveyProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +81,7 @@ class ExportSection(Section):
         self._last: ImportReport | None = None
         self._folder: Path | None = None
         self._jobs = LiveChannel("export and import")
-        self._bar = SurveyProgress("Annotations")
+        self._bar = ActivityBar("Annotations", self._stop.set)
         self._make_widgets()
         self._lay_out()
         self._connect()

@@ -22,9 +22,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_hogseg.session.merge_choices import Comparison, Merged, compare, take_back, take_over
+from napari_hogseg.ui.activity_bar import ActivityBar
 from napari_hogseg.ui.live import LiveChannel, on_gui_thread
 from napari_hogseg.ui.section import FolderRow, Section, wrapped_label
-from napari_hogseg.ui.survey_progress import SurveyProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ class MergeSection(Section):
         self._choices: dict[Conflict, Choice] = {}
         self._merged: Merged | None = None
         self._running = ""
-        self._bar = SurveyProgress("Merging")
+        self._bar = ActivityBar("Merging", self._stop.set)
         self._jobs = LiveChannel("merging")
         self._make_widgets()
         self._lay_out()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from napari_hogseg.io import atomic
 from napari_hogseg.ui.looks import MaskLook, PaletteName
 from napari_hogseg.ui.products import HogSettings, HogView
+from napari_hogseg.ui.triage_queue import ErrorLimits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,8 @@ class Preferences(BaseModel):
         Of masks, as in `looks.MaskLook`.
     hog_orientations, hog_cell_px, hog_view
         As in `products.HogSettings`.
+    min_error_area_px, min_error_depth_px
+        Of errors that are listed, as in `triage_queue.ErrorLimits`.
     hint_read : bool
         Whether the first steps were read and put away.
     """
@@ -46,6 +49,8 @@ class Preferences(BaseModel):
     hog_orientations: int = Field(default=6, ge=2, le=36)
     hog_cell_px: int = Field(default=16, ge=4, le=64)
     hog_view: HogView = "glyphs"
+    min_error_area_px: int = Field(default=ErrorLimits.min_area_px, ge=1)
+    min_error_depth_px: float = Field(default=ErrorLimits.min_depth_px, ge=0.0, allow_inf_nan=False)
     hint_read: bool = False
 
     @property
@@ -58,8 +63,21 @@ class Preferences(BaseModel):
         """How HOG maps are drawn."""
         return HogSettings(self.hog_orientations, self.hog_cell_px, self.hog_view)
 
+    @property
+    def limits(self) -> ErrorLimits:
+        """Which errors are listed."""
+        return ErrorLimits(self.min_error_area_px, self.min_error_depth_px)
+
     @classmethod
-    def of(cls, look: MaskLook, hog: HogSettings, keys: dict[str, str], *, hint_read: bool) -> Preferences:
+    def of(
+        cls,
+        look: MaskLook,
+        hog: HogSettings,
+        keys: dict[str, str],
+        limits: ErrorLimits,
+        *,
+        hint_read: bool,
+    ) -> Preferences:
         """Gather what is chosen now."""
         return cls(
             keys=keys,
@@ -69,6 +87,8 @@ class Preferences(BaseModel):
             hog_orientations=hog.orientations,
             hog_cell_px=hog.cell_px,
             hog_view=hog.view,
+            min_error_area_px=limits.min_area_px,
+            min_error_depth_px=limits.min_depth_px,
             hint_read=hint_read,
         )
 

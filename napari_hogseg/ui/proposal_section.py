@@ -28,11 +28,11 @@ from qtpy.QtWidgets import (
 from napari_hogseg.data.scheme import IGNORE
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.session.proposals import BY_FLOW, INTERPOLATED, PROPAGATED, Proposals
+from napari_hogseg.ui.activity_bar import ActivityBar
 from napari_hogseg.ui.labels import to_display
 from napari_hogseg.ui.proposal_worker import ProposalWorker
 from napari_hogseg.ui.review_layers import PROPOSAL
 from napari_hogseg.ui.section import Section, wrapped_label
-from napari_hogseg.ui.survey_progress import SurveyProgress
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,6 +49,7 @@ HINT = "Carries this frame's mask on by optical flow. Nothing is written until i
 NO_MASK = "This frame has no labels to carry on."
 NO_GAP = "Correct two frames with some between them; then go to one of them, or in between."
 TOUCHED = "corrected by hand"
+CARRYING, FILLING = "Carrying masks", "Filling between corrected frames"
 
 
 class ProposalSection(Section):
@@ -76,7 +77,7 @@ class ProposalSection(Section):
         self._controller = controller
         self.proposals: Proposals | None = None
         self.worker = ProposalWorker(self)
-        self._bar = SurveyProgress("Carrying masks")
+        self._bar = ActivityBar(CARRYING, self.cancel)
         self._kind = PROPAGATED
         self.backward, self.forward = QPushButton("◀ Backward"), QPushButton("Forward ▶")
         self.num_frames = QSpinBox(minimum=1, maximum=MAX_FRAMES, value=NUM_FRAMES)
@@ -173,7 +174,7 @@ class ProposalSection(Section):
         if not (mask != IGNORE).any():
             self.note.setText(NO_MASK)
             return
-        self._kind = PROPAGATED
+        self._kind, self._bar.what = PROPAGATED, CARRYING
         self._begin(f"Carrying frame {start} on ...")
         self.worker.propagate(session.clip.source.frame, start, targets, mask)
 
@@ -189,7 +190,7 @@ class ProposalSection(Section):
         first, last = (self._mask(each) for each in gap)
         if first is None or last is None:
             return
-        self._kind = INTERPOLATED
+        self._kind, self._bar.what = INTERPOLATED, FILLING
         self._begin(f"Filling between frames {gap[0]} and {gap[1]} ...")
         self.worker.interpolate(session.clip.source.frame, (gap[0], first), (gap[1], last))
 

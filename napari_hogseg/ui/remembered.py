@@ -11,6 +11,7 @@ from napari_hogseg.ui.preferences import Preferences, write_preferences
 
 if TYPE_CHECKING:
     from napari_hogseg.ui.review_controller import ReviewController
+    from napari_hogseg.ui.triage_queue import ErrorLimits
 
 _LOG = logging.getLogger(__name__)
 SETTLE_MS = 500
@@ -30,6 +31,7 @@ class Remembered(QObject):
         self._controller = controller
         self._written = controller.preferences
         self._hint_read = controller.preferences.hint_read
+        self._limits = controller.preferences.limits
         self._later = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._later.timeout.connect(self.write)
         controller.look_changed.connect(self._later.start)
@@ -46,11 +48,25 @@ class Remembered(QObject):
         self._hint_read = read
         self._later.start()
 
+    @property
+    def limits(self) -> ErrorLimits:
+        """Which errors are listed."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: ErrorLimits) -> None:
+        self._limits = limits
+        self._later.start()
+
     def write(self) -> None:
         """Write what is chosen now, if it is not what was written last: a file of some hundred bytes."""
         controller = self._controller
         chosen = Preferences.of(
-            controller.layers.look, controller.hog, controller.keys.chosen, hint_read=self._hint_read
+            controller.layers.look,
+            controller.hog,
+            controller.keys.chosen,
+            self._limits,
+            hint_read=self._hint_read,
         )
         if chosen == self._written:
             return

@@ -32,9 +32,9 @@ from napari_hogseg.session.film import PANELS, TITLES, FilmOptions, write_film
 from napari_hogseg.session.overlays import MASK_STYLES
 from napari_hogseg.session.ranges import FrameRange, read_ranges
 from napari_hogseg.session.review_report import CancelledError, Progress, ReportModel, write_report
+from napari_hogseg.ui.activity_bar import ActivityBar
 from napari_hogseg.ui.live import LiveChannel, on_gui_thread
 from napari_hogseg.ui.section import Section, wrapped_label
-from napari_hogseg.ui.survey_progress import SurveyProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,7 +83,7 @@ class ReportSection(Section):
         self._folder = Path.home()
         self._cancelled = threading.Event()
         self._done = (0, 1)
-        self._bar = SurveyProgress("Writing")
+        self._bar = ActivityBar("Writing", self.cancel)
         self._channel = LiveChannel("writing a report", self)
         self._tick = QTimer(self, interval=TICK_MS)
         self._build()
@@ -221,7 +221,7 @@ class ReportSection(Section):
 
         progress = Progress(tell, cancelled.is_set)
         self._channel.request(path, partial(_write, path, session.clip.source, write, progress))
-        self._bar = SurveyProgress(f"Writing {path.name}")
+        self._bar.what = f"Writing {path.name}"
         self._tick.start()
         self.note.setText(f"Writing {escape(path.name)} ...")
         self._show_state()

@@ -184,6 +184,10 @@ class ReviewDock(QWidget):
         self.keys_dialog = KeysDialog(self.controller.keys, self)  # anew: actions come with the first clip
         self.keys_dialog.show()
 
+    def _keep_limits(self) -> None:
+        if self.triage is not None:
+            self.remembered.limits = self.triage.errors.limits
+
     def _put_steps_away(self) -> None:
         self.steps.hide()
         self.remembered.hint_read = True
@@ -225,6 +229,7 @@ class ReviewDock(QWidget):
         self.triage = TriagePanel(self.controller)
         self.triage.set_source(self.timeline.source)
         self.memory.follow(self.triage)
+        self.triage.errors.limits_changed.connect(self._keep_limits)
         window.add_dock_widget(self.timeline, name="Timeline", area="bottom")
         window.add_dock_widget(self.triage, name="Worst first", area="right", tabify=True)
         self.session_panel = SessionPanel(self.controller)

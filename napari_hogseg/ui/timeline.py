@@ -21,8 +21,8 @@ from napari_hogseg.io.errors import InputError
 from napari_hogseg.session.clips import MaskFiles, SampleMasks
 from napari_hogseg.session.ranges import FrameRange, add_range, read_ranges, without_range_at, write_ranges
 from napari_hogseg.session.survey import DONE, UNREADABLE
+from napari_hogseg.ui.activity_bar import ActivityBar
 from napari_hogseg.ui.live import on_gui_thread
-from napari_hogseg.ui.survey_progress import SurveyProgress
 from napari_hogseg.ui.survey_worker import SurveySource, SurveyWorker
 from napari_hogseg.ui.timeline_canvas import TimelineCanvas
 from napari_hogseg.ui.timeline_painting import Curve, Strip, TimelineColors
@@ -148,7 +148,7 @@ class Timeline(QWidget):
         self.ranges: tuple[FrameRange, ...] = ()
         self._times_s: npt.NDArray[np.float64] = np.zeros(0)
         self._masks = _Masks(np.zeros(0, bool), np.zeros(0, bool))
-        self._progress = SurveyProgress()
+        self._progress = ActivityBar("Surveying the clip", lambda: self.pause.setChecked(True))
         self._ended_by = ""
         self._is_closed = False
         self._news: tuple[object, ...] = ()

@@ -22,17 +22,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_hogseg.ui.contour_scan import ContourScan
+from napari_hogseg.ui.contour_review import ContourReview
+from napari_hogseg.ui.contours_tab import ContoursTab
 from napari_hogseg.ui.section import ElidedLabel
 from napari_hogseg.ui.triage_queue import BlobQueue, State
 from napari_hogseg.ui.triage_records import FrameRecord, FrameTable, TriageSource
-from napari_hogseg.ui.triage_tabs import ConfusionTab, ContoursTab, ErrorsTab, FramesTab
+from napari_hogseg.ui.triage_tabs import ConfusionTab, ErrorsTab, FramesTab
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from napari_hogseg.metrics.error_blobs import ErrorBlob
-    from napari_hogseg.metrics.sloppy_labels import ContourReport, DoubtfulContour
     from napari_hogseg.ui.review_controller import ReviewController
 
 #: Records of a running survey come many a second; tables that jump cannot be read.
@@ -64,13 +64,12 @@ class TriagePanel(QWidget):
         self._reviewed: set[int] = set()
         # Errors that were done when the clip was open last, by frame, until their frame is measured.
         self._done_before: dict[int, set[tuple[int, ...]]] = {}
-        self._contours: dict[int, ContourReport] = {}
         # Records wait here until the tables are filled anew: a row on screen must mean what it says.
         self._waiting: dict[int, FrameRecord] = {}
         self._pair: tuple[int, int] | None = None
         self._current: tuple[int, ErrorBlob] | None = None
-        self.scan = ContourScan(self)
         self._make_widgets()
+        self.doubts = ContourReview(controller, self.contours, self)
         self._lay_out()
         self._refresh_later = QTimer(self, singleShot=True, interval=REFRESH_MS)
         self._refresh_later.timeout.connect(self.refresh)
@@ -104,19 +103,7 @@ class TriagePanel(QWidget):
     def update_record(self, record: FrameRecord) -> None:
         """Take a new or newer record of one frame; the tables follow within `REFRESH_MS`."""
         self._waiting[record.frame_index] = record
-        if not self._refresh_later.isActive():
-            self._refresh_later.start()
-
-    def set_contours(self, reports: Mapping[int, ContourReport]) -> None:
-        """Show the doubtful contours of these frames and no others."""
-        self._contours = dict(reports)
-        self.refresh()
-
-    def update_contours(self, frame_index: int, report: ContourReport) -> None:
-        """Take a new or newer check of one frame's contours."""
-        self._contours[frame_index] = report
-        if not self._refresh_later.isActive():
-            self._refresh_later.start()
+        self._follow_soon()
 
     def refresh(self) -> None:
         """Fill the tables anew, at once; what is selected stays selected."""
@@ -141,12 +128,12 @@ class TriagePanel(QWidget):
         for frame_index in self._reviewed:
             self._measured.set_value("reviewed", frame_index, 1.0)
         self._measured.clear_value("doubt")
-        for frame_index, report in self._contours.items():
+        for frame_index, report in self.doubts.reports.items():
             self._measured.set_value("doubt", frame_index, report.score)
         self.frames.set_columns(self._measured.columns(self._pair))
         self.errors.set_columns(self.queue.columns())
         self.confusion.set_matrix(self._measured.confusion)
-        self.contours.set_reports(self._contours)
+        self.doubts.refresh()
 
     def state(self) -> dict[str, Any]:
         """Give what a person has marked, as plain lists and numbers, to be kept with the session."""
@@ -200,6 +187,7 @@ class TriagePanel(QWidget):
         """Show an error, zoomed, with the brush of its true class."""
         blob, frame_index = self.queue.blob(row), self.queue.frame_index(row)
         self._current = frame_index, blob
+        self.doubts.leave()
         if self.queue.state(row) == State.OPEN:
             self._mark(row, State.SEEN)
         self.controller.go_to(frame_index, blob.bbox, blob.true_class)
@@ -208,23 +196,8 @@ class TriagePanel(QWidget):
 
     def go_to_frame(self, row: int) -> None:
         """Show a frame, at the zoom that is."""
+        self.doubts.leave()
         self.controller.go_to(int(self.frames.columns["frame"][row]))
-
-    def go_to_contour(self, contour: DoubtfulContour, frame_index: int) -> None:
-        """Show a stretch of contour, zoomed, with the brush of the class it was drawn round."""
-        self.controller.go_to(frame_index, contour.bbox, contour.class_id)
-
-    def check_masks(self) -> None:
-        """Begin to check the contours of all masks in the background, or stop doing so."""
-        session = self.controller.session
-        if self.scan.running:
-            self.scan.stop()
-        elif session is None:
-            self.contours.show_run("No clip is open.", running=False)
-        else:
-            self.set_contours({})
-            self.contours.show_run("Checking ...", running=True)
-            self.scan.start(session.clip.source, session.store)
 
     def choose_pair(self, true_class: int, predicted_class: int) -> None:
         """List only the frames and errors of a cell of the confusion matrix."""
@@ -244,7 +217,7 @@ class TriagePanel(QWidget):
         self.progress.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.pair_label = ElidedLabel()
         self.pair_button = QToolButton(text="Show all")
-        self.frames, self.errors = FramesTab(), ErrorsTab()
+        self.frames, self.errors = FramesTab(), ErrorsTab(self.controller.preferences.limits)
         self.confusion, self.contours = ConfusionTab(), ContoursTab()
         self.tabs = QTabWidget()
         for title, tab, about in (
@@ -284,11 +257,8 @@ class TriagePanel(QWidget):
         self.errors.view.toggled.connect(self._toggle_done)
         self.errors.filtered.connect(self._on_filtered)
         self.confusion.view.chosen.connect(self.choose_pair)
-        self.contours.chosen.connect(self.go_to_contour)
-        self.contours.toggled.connect(self.check_masks)
-        self.scan.checked.connect(self.update_contours)
-        self.scan.progressed.connect(self._on_scanned)
-        self.scan.ended.connect(self._on_scan_ended)
+        self.doubts.changed.connect(self._follow_soon)
+        self.doubts.settled.connect(self.refresh)
         self.controller.clip_changed.connect(self._on_clip)
         self.controller.closing.connect(self._on_closing)
 
@@ -299,15 +269,12 @@ class TriagePanel(QWidget):
         keys.serve(self)
 
     def _on_closing(self) -> None:
-        """End the thread."""
-        self.scan.close()
+        """End the threads."""
+        self.doubts.close()
 
-    def _on_scanned(self, done: int, total: int) -> None:
-        self.contours.show_run(f"{done} of {total} frames", running=True)
-
-    def _on_scan_ended(self, reason: str) -> None:
-        self.contours.show_run(reason or f"{len(self._contours)} masks checked", running=False)
-        self.refresh()
+    def _follow_soon(self) -> None:
+        if not self._refresh_later.isActive():
+            self._refresh_later.start()
 
     def _on_source(self, record: FrameRecord | None) -> None:
         if self._source is None:
@@ -327,8 +294,7 @@ class TriagePanel(QWidget):
         self._reviewed.clear()
         self._done_before.clear()
         self._current = None
-        self.scan.stop()
-        self._contours.clear()
+        self.doubts.clear()
         self.contours.show_run("", running=False)
         self.set_records([] if self._source is None else self._source.records())
 

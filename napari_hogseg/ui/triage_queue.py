@@ -29,6 +29,35 @@ _FIELDS = (
 _STATE = _FIELDS.index("state")
 
 
+@dataclass(frozen=True)
+class ErrorLimits:
+    """Which errors are large enough to be listed.
+
+    Attributes
+    ----------
+    min_area_px : int
+    min_depth_px : float
+        Of the largest distance within the error to a pixel that is right.
+    """
+
+    min_area_px: int = 20
+    min_depth_px: float = 0.0
+
+    def passing(self, columns: dict[str, NDArray[np.float64]]) -> NDArray[np.bool_]:
+        """Tell which rows of a `BlobQueue`'s columns are large enough, (N,)."""
+        large = columns["area"] >= self.min_area_px
+        return np.asarray(large & (columns["depth"] >= self.min_depth_px), np.bool_)
+
+    def describe(self, num_hidden: int, num_all: int) -> str:
+        """Say how many errors are hidden and by what; empty where none is."""
+        if not num_hidden:
+            return ""
+        limits = [f"size < {self.min_area_px} px"] if self.min_area_px > 1 else []
+        limits += [f"depth < {self.min_depth_px:.1f} px"] if self.min_depth_px > 0 else []
+        errors = "error" if num_all == 1 else "errors"
+        return f"{num_hidden:,} of {num_all:,} {errors} hidden by {' or '.join(limits)}"
+
+
 class State(IntEnum):
     """What became of a blob."""
 

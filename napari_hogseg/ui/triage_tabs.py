@@ -11,10 +11,10 @@ import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
+    QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QSizePolicy,
     QSpinBox,
     QStackedWidget,
@@ -23,20 +23,20 @@ from qtpy.QtWidgets import (
 )
 
 from napari_hogseg.metrics.error_blobs import TYPES
+from napari_hogseg.session.blob_codec import MIN_AREA_PX
 from napari_hogseg.ui.confusion_view import ConfusionView
-from napari_hogseg.ui.section import ElidedLabel, wrapped_label
-from napari_hogseg.ui.triage_queue import KINDS, State
+from napari_hogseg.ui.section import wrapped_label
+from napari_hogseg.ui.triage_queue import KINDS, ErrorLimits, State
 from napari_hogseg.ui.triage_tables import ArrayTable, Column, TableView
 from napari_hogseg.ui.view_section import swatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from qtpy.QtGui import QIcon
 
     from napari_hogseg.data.scheme import Color
-    from napari_hogseg.metrics.sloppy_labels import ContourReport, DoubtfulContour
 
     Columns = dict[str, NDArray[np.float64]]
 
@@ -47,19 +47,13 @@ NO_ERRORS = (
     "No errors yet. They are found on frames that have a mask, once a model has predicted them in the survey."
 )
 NO_CONFUSION = "No frame with a mask has been compared with a prediction yet."
-UNCHECKED = (
-    "Masks have not been checked. The check compares their contours with the edges of the frames; what it "
-    "finds is a question to you, not a verdict."
-)
-RUNNING = "No doubtful contour so far."
-NO_CONTOURS = "No doubtful contour: all run along edges of their frames."
-CHECK, STOP = "Check masks", "Stop"
 ALL_HIDDEN = "Nothing here passes the filters above."
 ANY = "any"
 _SHORT_KINDS = ("FN", "FP")
 
 
-def _whole(value: float) -> str:
+def whole(value: float) -> str:
+    """Write a number without decimals."""
     return f"{value:.0f}"
 
 
@@ -75,7 +69,7 @@ def _tick(value: float) -> str:
     return "\N{CHECK MARK}" if value else ""
 
 
-class _Options(TypedDict, total=False):
+class ColumnOptions(TypedDict, total=False):
     """What several columns have in common."""
 
     text: Callable[[float], str]
@@ -83,7 +77,7 @@ class _Options(TypedDict, total=False):
     worst_first: bool
 
 
-class _Tab(QWidget):
+class TriageTab(QWidget):
     """Filters above, and below them a table or a sentence."""
 
     def __init__(self) -> None:
@@ -120,7 +114,7 @@ class _Tab(QWidget):
         self.pages.setCurrentWidget(filled if num_shown else self.sentence)
 
 
-class FramesTab(_Tab):
+class FramesTab(TriageTab):
     """All frames."""
 
     FILTERS = ("All frames", "With a mask", "Without a mask", "Corrected", "Not corrected", "Not reviewed")
@@ -151,10 +145,10 @@ class FramesTab(_Tab):
             "without by HOG residual and entropy, each among their like."
         )
         about_doubt = "Mean disagreement of the mask's contours with the frame's edges: see Labels"
-        low: _Options = {"text": _score, "worst_first": False}
+        low: ColumnOptions = {"text": _score, "worst_first": False}
         return [
-            Column(key="frame", title="Frame", about="Frame", text=_whole, worst_first=False),
-            Column(key="pixels", title="Pixels", about="Pixels of the chosen pair of classes", text=_whole),
+            Column(key="frame", title="Frame", about="Frame", text=whole, worst_first=False),
+            Column(key="pixels", title="Pixels", about="Pixels of the chosen pair of classes", text=whole),
             Column(key="worst", title="Worst", about=about_worst, text=lambda v: f"{100 * v:.0f}"),
             Column(key="miou", title="mIoU", about="Mean IoU over the classes in the frame", **low),
             Column(key="boundary_f", title="B. F", about="F score of the boundaries", **low),
@@ -212,18 +206,21 @@ class FramesTab(_Tab):
         self.show_page(self.view, num_all=num, num_shown=self.table.rowCount(), empty=NO_FRAMES)
 
 
-class ErrorsTab(_Tab):
+class ErrorsTab(TriageTab):
     """All error blobs.
 
     Attributes
     ----------
     filtered : Signal()
         Other errors are listed now.
+    limits_changed : Signal()
+        See `limits`.
     """
 
     filtered = Signal()
+    limits_changed = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ErrorLimits) -> None:
         super().__init__()
         self._columns: Columns = {}
         self._pair: tuple[int, int] | None = None
@@ -231,34 +228,50 @@ class ErrorsTab(_Tab):
         self.table = ArrayTable(self._describe(), "worst", self)
         self.view = TableView(self.table, "Errors: Enter goes to one, Space marks it as done")
         self.pages.addWidget(self.view)
-        self.kind = _combo("Missed (FN) or invented (FP)", [ANY, *KINDS])
-        self.type = _combo(
+        self.kind = narrow_combo("Missed (FN) or invented (FP)", [ANY, *KINDS])
+        self.type = narrow_combo(
             "By Bernhard et al.: a displaced boundary, a wrong extent, a whole object", [ANY, *TYPES]
         )
-        self.of_class = _combo("True or predicted class", [ANY])
-        self.min_area = QSpinBox(minimum=1, maximum=10_000_000, value=1, suffix=" px")
-        self.min_area.setToolTip("Smallest error listed, in pixels")
+        self.of_class = narrow_combo("True or predicted class", [ANY])
+        self.min_area = QSpinBox(minimum=1, maximum=10_000_000)
+        self.min_area.setValue(limits.min_area_px)
+        self.min_area.setToolTip(
+            f"Smallest error listed, in pixels; a survey keeps those from {MIN_AREA_PX} pixels on"
+        )
+        self.min_depth = QDoubleSpinBox(maximum=10_000, singleStep=0.5, decimals=1)
+        self.min_depth.setValue(limits.min_depth_px)
+        self.min_depth.setSpecialValueText(ANY)
+        self.min_depth.setToolTip(
+            "Least depth of an error listed: its largest distance to a pixel that is right"
+        )
+        self.hidden = wrapped_label()
+        self.column.insertLayout(0, self._filter_grid())
+        self.column.insertWidget(1, self.hidden)
+        for combo in (self.kind, self.type, self.of_class):
+            combo.currentIndexChanged.connect(lambda: self._on_filter())
+        for box in (self.min_area, self.min_depth):
+            box.valueChanged.connect(lambda: self._on_limits())
+        self._apply()
+
+    def _filter_grid(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setHorizontalSpacing(6)
-        filters = (
-            ("Kind", self.kind),
-            ("Type", self.type),
-            ("Class", self.of_class),
-            ("Area from", self.min_area),
+        filters: tuple[tuple[str, QWidget, tuple[int, int], int], ...] = (
+            ("Kind", self.kind, (0, 0), 1),
+            ("Type", self.type, (0, 2), 1),
+            ("Class", self.of_class, (1, 0), 3),
+            ("Area px \N{GREATER-THAN OR EQUAL TO}", self.min_area, (2, 0), 1),
+            ("Depth px \N{GREATER-THAN OR EQUAL TO}", self.min_depth, (2, 2), 1),
         )
-        for position, (title, widget) in enumerate(filters):
+        for title, widget, (row, column), span in filters:
             label = QLabel(title)
             label.setBuddy(widget)
             widget.setAccessibleName(title)
-            grid.addWidget(label, position // 2, 2 * (position % 2))
-            grid.addWidget(widget, position // 2, 2 * (position % 2) + 1)
+            grid.addWidget(label, row, column)
+            grid.addWidget(widget, row, column + 1, 1, span)
         grid.setColumnStretch(1, 1)
         grid.setColumnStretch(3, 1)
-        self.column.insertLayout(0, grid)
-        for combo in (self.kind, self.type, self.of_class):
-            combo.currentIndexChanged.connect(lambda: self._on_filter())
-        self.min_area.valueChanged.connect(lambda: self._on_filter())
-        self._apply()
+        return grid
 
     def _describe(self) -> list[Column]:
         about_depth = "Largest distance within the error to a pixel that is right, in pixels"
@@ -270,9 +283,9 @@ class ErrorsTab(_Tab):
         about_worst = f"{about_depth}, but at most the radius of a disk of the same area"
         about_kind = "FN: the true class is missed. FP: the predicted class is invented."
         about_state = "Seen: you were there. Mended: you were there, and it is gone. Space changes it."
-        of_class: _Options = {"text": self.class_name, "icon": self.class_icon, "worst_first": False}
+        of_class: ColumnOptions = {"text": self.class_name, "icon": self.class_icon, "worst_first": False}
         return [
-            Column(key="frame", title="Frame", about="Frame", text=_whole, worst_first=False),
+            Column(key="frame", title="Frame", about="Frame", text=whole, worst_first=False),
             Column(key="worst", title="Worst", about=about_worst, text=_tenths),
             Column(key="true", title="True", about="Class in the mask", **of_class),
             Column(key="predicted", title="Predicted", about="Class in the prediction", **of_class),
@@ -319,6 +332,15 @@ class ErrorsTab(_Tab):
         """List only errors of this pair of classes, or of this class, from the next `set_columns` on."""
         self._pair = pair
 
+    @property
+    def limits(self) -> ErrorLimits:
+        """How large an error must be to be listed; what is smaller is hidden and counted."""
+        return ErrorLimits(self.min_area.value(), self.min_depth.value())
+
+    def _on_limits(self) -> None:
+        self._on_filter()
+        self.limits_changed.emit()
+
     def _on_filter(self) -> None:
         self._apply()
         self.filtered.emit()
@@ -326,14 +348,22 @@ class ErrorsTab(_Tab):
     def _apply(self) -> None:
         columns = self._columns
         num = len(columns["frame"]) if columns else 0
+        hidden = ""
         if num:
-            self.table.set_values(columns, self._passing(columns), columns["state"] != State.OPEN)
+            passing, large = self._passing(columns), self.limits.passing(columns)
+            self.table.set_values(columns, passing & large, columns["state"] != State.OPEN)
+            hidden = self.limits.describe(
+                int(np.count_nonzero(passing & ~large)), int(np.count_nonzero(passing))
+            )
         else:
             self.table.set_values({c.key: np.zeros(0) for c in self.table.columns}, np.zeros(0, np.bool_))
+        self.hidden.setText(hidden)
+        self.hidden.setVisible(bool(hidden))
         self.show_page(self.view, num_all=num, num_shown=self.table.rowCount(), empty=NO_ERRORS)
 
     def _passing(self, columns: Columns) -> NDArray[np.bool_]:
-        passing: NDArray[np.bool_] = columns["area"] >= self.min_area.value()
+        """Tell which rows the filters but size let through."""
+        passing = np.ones(len(columns["frame"]), np.bool_)
         for combo, key in ((self.kind, "kind"), (self.type, "type")):
             if combo.currentIndex() > 0:
                 passing &= columns[key] == combo.currentIndex() - 1
@@ -347,7 +377,7 @@ class ErrorsTab(_Tab):
         return passing
 
 
-class ConfusionTab(_Tab):
+class ConfusionTab(TriageTab):
     """The confusion matrix of all frames."""
 
     def __init__(self) -> None:
@@ -376,116 +406,8 @@ class ConfusionTab(_Tab):
         self.show_page(self._filled, num_all=0, num_shown=int(fits), empty=NO_CONFUSION)
 
 
-class ContoursTab(_Tab):
-    """Contours of the masks that the frames contradict.
-
-    Attributes
-    ----------
-    chosen : Signal(object, int)
-        A DoubtfulContour and its frame.
-    toggled : Signal()
-        The check is to begin, or to stop.
-    """
-
-    chosen = Signal(object, int)
-    toggled = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._contours: list[tuple[int, DoubtfulContour]] = []
-        self._num_checked, self._running = 0, False
-        self.button, self.note = QPushButton(CHECK), ElidedLabel()
-        self.button.setToolTip("Compare the contours of all masks with the gradients of their frames")
-        self.button.clicked.connect(lambda: self.toggled.emit())
-        row = QHBoxLayout()
-        row.addWidget(self.button)
-        row.addWidget(self.note, 1)
-        self.column.insertLayout(0, row)
-        self._fitted = False
-        self.table = ArrayTable(self._describe(), "weight", self)
-        self.view = TableView(self.table, "Doubtful contours: Enter goes to one")
-        self.pages.addWidget(self.view)
-        self.view.chosen.connect(self._on_chosen)
-        self._apply({})
-
-    def _describe(self) -> list[Column]:
-        about_offset = (
-            "Distance to the edge beside it, in pixels; '-': no parallel edge, the contour is turned"
-        )
-        about_angle = "Angle between the contour and the dominant HOG orientation nearby, in degrees"
-        of_class: _Options = {"text": self.class_name, "icon": self.class_icon, "worst_first": False}
-        return [
-            Column(key="frame", title="Frame", about="Frame", text=_whole, worst_first=False),
-            Column(key="weight", title="Doubt", about="Length times disagreement, in pixels", text=_whole),
-            Column(key="length", title="Length", about="Length in pixels", text=_whole),
-            Column(
-                key="disagreement",
-                title="Disagr.",
-                about="Mean disagreement, 0 to 1",
-                text=lambda v: f"{v:.2f}",
-            ),
-            Column(key="offset", title="Offset", about=about_offset, text=lambda v: f"{v:+.0f}"),
-            Column(key="angle", title="Angle", about=about_angle, text=_whole),
-            Column(key="class", title="Class", about="Class that the contour belongs to", **of_class),
-            Column(key="other", title="Beside", about="Class on its other side", **of_class),
-            Column(key="on", title="On", about="Gradient on the contour", text=lambda v: f"{v:.1f}"),
-            Column(key="off", title="Off", about="Gradient of the edge beside it", text=lambda v: f"{v:.1f}"),
-        ]
-
-    def set_reports(self, reports: Mapping[int, ContourReport]) -> None:
-        """List the contours of these frames."""
-        row = self.view.selected_row
-        selected = None if row is None else self._contours[row][1]
-        self._num_checked = len(reports)
-        self._contours = [
-            (frame_index, segment)
-            for frame_index in sorted(reports)
-            for segment in reports[frame_index].segments
-        ]
-        rows = [
-            (
-                frame_index,
-                one.weight,
-                one.length_px,
-                one.disagreement,
-                one.offset_px,
-                one.angle_deg,
-                one.class_id,
-                one.other_class,
-                one.on_gradient,
-                one.off_gradient,
-            )
-            for frame_index, one in self._contours
-        ]
-        table = np.array(rows, np.float64).reshape(len(rows), len(self.table.columns))
-        keys = ("frame", "weight", "length", "disagreement", "offset", "angle", "class", "other", "on", "off")
-        self._apply(dict(zip(keys, table.T, strict=True)))
-        again = [row for row, (_, contour) in enumerate(self._contours) if contour is selected]
-        self.view.show_row(again[0] if again else None, scroll=False)
-
-    def _apply(self, columns: Columns) -> None:
-        num = len(self._contours)
-        empty = {column.key: np.zeros(0) for column in self.table.columns}
-        self.table.set_values(columns or empty, np.ones(num, np.bool_))
-        self.show_page(
-            self.view, num_all=0, num_shown=num, empty=NO_CONTOURS if self._num_checked else UNCHECKED
-        )
-        if num and not self._fitted:
-            self._fitted = True
-            self.view.fit_columns()
-
-    def show_run(self, note: str, *, running: bool) -> None:
-        """Say how far the check is."""
-        self._running = running
-        self.button.setText(STOP if running else CHECK)
-        self.note.set_text(note)
-
-    def _on_chosen(self, row: int) -> None:
-        frame_index, contour = self._contours[row]
-        self.chosen.emit(contour, frame_index)
-
-
-def _combo(about: str, items: Sequence[str]) -> QComboBox:
+def narrow_combo(about: str, items: Sequence[str]) -> QComboBox:
+    """Make a box of choices that gives way where the panel is narrow."""
     combo = QComboBox()
     combo.addItems(list(items))
     combo.setToolTip(about)

@@ -18,6 +18,8 @@ from napari_hogseg.ui import commands
 from napari_hogseg.ui.keys import napari_keys, normal
 from napari_hogseg.ui.preferences import FILE_NAME, Preferences, read_preferences
 from napari_hogseg.ui.review_dock import ReviewDock
+from napari_hogseg.ui.triage_panel import TriagePanel
+from napari_hogseg.ui.triage_queue import ErrorLimits
 
 
 def canvas():
@@ -90,11 +92,17 @@ def test_what_is_chosen_is_there_the_next_time(review, clip_folder, make_napari_
     review.controller.keys.change("outlines", "W")
     review.dock.show_section.palette_box.setCurrentText("colour-blind safe")
     review.dock.hog.view.setCurrentText("energy")
+    review.dock.triage.errors.min_area.setValue(50)
+    review.dock.triage.errors.min_depth.setValue(2.5)
     review.controller.close()  # within the half second that it waits
     kept = read_preferences(root)
     assert (kept.keys, kept.hint_read) == ({"outlines": "W"}, True)
     assert (kept.palette, kept.hog_view) == ("colour-blind safe", "energy")
+    assert kept.limits == ErrorLimits(50, 2.5)
     dock = ReviewDock(review.viewer)
+    panel = TriagePanel(dock.controller)
+    assert panel.errors.limits == ErrorLimits(50, 2.5)
+    panel.deleteLater()
     assert dock.controller.keys.key_of("outlines") == "W"
     assert dock.show_section.palette_box.currentText() == "colour-blind safe"
     assert dock.hog.view.currentText() == "energy"
@@ -103,7 +111,17 @@ def test_what_is_chosen_is_there_the_next_time(review, clip_folder, make_napari_
     dock.deleteLater()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"opacity": 7}), json.dumps({"keys": 3})])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        json.dumps({"opacity": 7}),
+        json.dumps({"keys": 3}),
+        json.dumps({"min_error_area_px": 0}),
+    ],
+)
 def test_a_file_that_makes_no_sense_gives_the_usual(tmp_path, caplog, text):
     (tmp_path / FILE_NAME).write_text(text)
     with caplog.at_level(logging.WARNING):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QMessageBox
+from qtpy.QtWidgets import QApplication, QMessageBox, QPushButton, QToolButton
 from review_cases import HEIGHT, NUM_FRAMES, SCHEME, WIDTH, canvas_of, truth_mask, write_clip
 
 from napari_hogseg.session.ledger import LEDGER_FILE
@@ -177,17 +178,53 @@ def test_a_frame_without_labels_is_not_carried(review, moving_clip):
 def test_stopping_and_another_clip_leave_nothing_behind(review, moving_clip, clip_folder):
     review.open(moving_clip)
     review.goto(1)
-    section = review.dock.carrying
+    section, gate = review.dock.carrying, threading.Event()
+    hold_at(review, 3, gate)
+    window = section.window()
+    window.findChild(QToolButton, "QtActivityButton").click()
     section.propagate(1)
-    section.cancel()
+    review.wait(lambda: [row[0] for row in rows(section)] == ["2"] and bool(activity(window)))
+    (bar,) = activity(window)
+    assert bar.description_label.text() == "Carrying masks: "
+    assert bar.qt_progress_bar.maximum() == 4
+    QTest.mouseClick(bar.findChild(QPushButton), Qt.MouseButton.LeftButton)  # in napari's activity dock
     assert not section.worker.running
     assert section.note.text() == "Stopped."
+    gate.set()
+    review.wait(lambda: not activity(window))
+    assert [row[0] for row in rows(section)] == ["2"]
+
+    gate.clear()
+    section.propagate(1)
+    review.wait(lambda: section.stop.isEnabled() and bool(activity(window)))
+    QTest.mouseClick(section.stop, Qt.MouseButton.LeftButton)  # in the section itself
+    assert section.note.text() == "Stopped."
+    gate.set()
     ask(review, section.forward)
     assert rows(section)
     review.open(clip_folder)
     assert rows(section) == []
     assert not review.dock.show_section.boxes["proposal"].isChecked()
     assert review.controller.session.store.edited_frames == ()
+
+
+def hold_at(review, frame_index, gate):
+    """Let no chain go on to this frame before the gate is open."""
+    source = review.controller.session.clip.source
+    read = source.frame
+
+    def frame(index):
+        if index == frame_index and "proposing" in threading.current_thread().name:
+            assert gate.wait(20)
+        return read(index)
+
+    source.frame = frame
+
+
+def activity(window):
+    """The bars in napari's activity dock."""
+    found = [button.parentWidget() for button in window.findChildren(QPushButton, "")]
+    return [each for each in found if type(each).__name__ == "QtLabeledProgressBar" and each.isVisible()]
 
 
 @pytest.mark.parametrize(

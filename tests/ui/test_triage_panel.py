@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 from review_cases import (
     HEIGHT,
     NUM_FRAMES,
@@ -22,6 +22,10 @@ from review_cases import (
 
 from napari_hogseg.metrics import confusion_matrix, iou_scores
 from napari_hogseg.metrics.error_blobs import find_error_blobs
+from napari_hogseg.metrics.sloppy_labels import check_contours
+from napari_hogseg.ui.cells import Cells
+from napari_hogseg.ui.contour_marks import color_of
+from napari_hogseg.ui.contour_review import same_contour
 from napari_hogseg.ui.fitted_view import SETTLE_MS
 from napari_hogseg.ui.triage_panel import TriagePanel
 from napari_hogseg.ui.triage_records import InMemoryRecords
@@ -233,12 +237,24 @@ def test_errors_are_filtered_and_a_cell_of_the_matrix_lists_its_own(triage) -> N
     tab.type.setCurrentText("segment")
     assert column_texts(tab.view, "type") == ["segment"]
     tab.type.setCurrentIndex(0)
+    assert tab.hidden.text() == ""
     tab.min_area.setValue(100)
-    assert 0 < len(column_texts(tab.view, "frame")) < everything
+    left = len(column_texts(tab.view, "frame"))
+    assert 0 < left < everything == 6
+    assert tab.hidden.text() == f"{6 - left} of 6 errors hidden by size < 100 px"
+    tab.of_class.setCurrentText("tool")
+    assert tab.hidden.text() == "1 of 1 error hidden by size < 100 px"  # of those that are asked for
+    tab.of_class.setCurrentIndex(0)
     tab.min_area.setValue(100_000)
     assert "passes the filters" in tab.sentence.text()
     assert not panel.next_button.isEnabled()
     tab.min_area.setValue(1)
+    tab.min_depth.setValue(5.5)
+    shallow = [blob.depth_px < 5.5 for index in range(5) for blob in measured(index).blobs]
+    assert 0 < sum(shallow) < 6
+    assert tab.hidden.text() == f"{sum(shallow)} of 6 errors hidden by depth < 5.5 px"
+    assert panel.progress.text() == f"0 of {6 - sum(shallow)} done"
+    tab.min_depth.setValue(0)
 
     panel.tabs.setCurrentWidget(panel.confusion)
     view = panel.confusion.view
@@ -280,9 +296,76 @@ def test_doubtful_contours_are_looked_for_listed_and_gone_to(triage) -> None:
         zip(column_texts(panel.frames.view, "frame"), column_texts(panel.frames.view, "doubt"), strict=True)
     )
     assert max(doubts, key=doubts.get) == "2"
+    assert marks_on(triage) is None  # nothing is drawn unasked
     click_row(panel.contours.view, 0)
     assert frame_on_screen(triage) == 2
     assert triage.controller.selected_class == 0
+    settle(triage)
+
+    frame_index, chosen = panel.doubts.chosen
+    overlay = marks_on(triage)
+    assert (frame_index, overlay.contours) == (2, (chosen,))
+    picture = overlay.grab().toImage()
+    row, col = chosen.path[len(chosen.path) // 2].tolist()
+    y, x = Cells.of(triage.viewer, (overlay.height(), overlay.width())).on_canvas((0, 0), (row, col))
+    drawn, wanted = picture.pixelColor(round(x), round(y)), color_of(float(chosen.disagreements.mean()))
+    assert max(abs(a - b) for a, b in zip(drawn.getRgb()[:3], wanted.getRgb()[:3], strict=True)) < 60
+    right = round(x) + overlay.width() // 2 + 3  # the same place of the next panel
+    assert picture.pixelColor(right, round(y)) != drawn
+
+    triage.goto(3)
+    assert marks_on(triage) is None
+    triage.goto(2)
+    assert marks_on(triage).contours == (chosen,)
+    panel.contours.drawn.setCurrentText("nothing")
+    assert marks_on(triage) is None
+    panel.contours.drawn.setCurrentText("all of the frame")
+    assert set(marks_on(triage).contours) == set(panel.doubts.reports[2].segments)
+    triage.controller.set_layout("swipe", ("prediction", "truth"))
+    over = canvas_of(triage).children()
+    assert over.index(marks_on(triage)) > over.index(triage.controller.stage.right)
+    triage.controller.set_layout("grid")
+    panel.next_blob()  # somewhere else: nothing is chosen any more
+    panel.contours.drawn.setCurrentText("the chosen one")
+    assert panel.doubts.chosen is None
+
+    triage.goto(2)
+    click_row(panel.contours.view, 0)
+    assert marks_on(triage).contours
+    store.paint(2, ..., truth_mask(2))  # mended: it goes from the list and from the canvas
+    triage.wait(lambda: not panel.doubts.reports[2].segments)
+    triage.wait(lambda: panel.contours.table.rowCount() == 0)
+    assert marks_on(triage) is None
+
+
+def marks_on(case):
+    """The widget that contours are drawn on; None where there is none."""
+    found = canvas_of(case).findChildren(QWidget, "hogseg doubtful contours")
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def test_a_contour_that_was_checked_again_is_found_by_its_box() -> None:
+    rows, cols = np.mgrid[:80, :80]
+    frame = np.where((rows - 40) ** 2 + (cols - 40) ** 2 < 20**2, 200, 60).astype(np.uint8)
+    frame = np.repeat(frame[..., None], 3, axis=2)
+
+    def report(shift):
+        return check_contours(((rows - 40) ** 2 + (cols - 40 - shift) ** 2 < 20**2).astype(np.uint8), frame)
+
+    before, mended = report(6), report(0)
+    worst = before.segments[0]
+    assert same_contour(worst, before) is worst
+    again = same_contour(worst, report(5))
+    assert again is not None
+    assert abs(again.offset_px) < abs(worst.offset_px)
+    assert same_contour(worst, mended) is None
+
+
+def test_the_more_it_disagrees_the_redder_it_is() -> None:
+    greens = [color_of(each).green() for each in (0.2, 0.5, 0.6, 0.8, 1.0, 1.2)]
+    assert greens == sorted(greens, reverse=True)
+    assert greens[0] == greens[1] > greens[-1] == greens[-2] == 0
 
 
 def test_without_records_each_tab_says_what_is_missing(review) -> None:
@@ -315,11 +398,11 @@ def test_a_source_is_followed_another_clip_begins_anew_and_keys_are_given_back(t
     panel.set_records([measured(4)])
     panel.next_blob()
     settle(triage)
-    panel.check_masks()
+    panel.doubts.check_masks()
     triage.open(write_clip(tmp_path / "other", "clip_b"))
     assert panel.frames.table.rowCount() == 0
     assert panel.state() == {"reviewed": [], "done": []}
-    assert not panel.scan.running
+    assert not panel.doubts.scan.running
     assert {str(key) for key in triage.viewer.keymap} >= {"N", "Shift+N"}
     assert triage.controller.close()
     assert not {"N", "Shift+N"} & {str(key) for key in triage.viewer.keymap}

@@ -53,6 +53,8 @@ def test_a_shifted_mask_is_found_where_it_left_the_edge(frame, rows, cols) -> No
     assert abs(worst.offset_px) == pytest.approx(math.hypot(rows, cols), abs=1.5)
     assert np.sign(worst.offset_px) == np.sign(place @ shift)
     assert worst.off_gradient > 3 * worst.on_gradient
+    assert worst.disagreements.shape == (worst.length_px,)
+    assert worst.disagreements.mean() == pytest.approx(worst.disagreement, abs=1e-6)
     assert worst.angle_deg < 15
 
 

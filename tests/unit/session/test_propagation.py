@@ -23,6 +23,7 @@ from napari_hogseg.session.propagation import (
     propagate_along,
     warp,
 )
+from napari_hogseg.session.trust import expected_fill_iou
 
 HEIGHT, WIDTH = 120, 160
 TEXTURE = cv2.GaussianBlur(np.random.default_rng(3).random((3 * HEIGHT, 3 * WIDTH, 3)), (0, 0), 2.0)
@@ -232,6 +233,16 @@ def test_interpolation_by_flow_follows_a_tool_that_distances_alone_would_lose():
     assert iou(plain, moving(3)[1], 2) < 0.6
 
 
+def test_a_fill_is_expected_to_be_better_the_surer_its_ends_are_and_the_more_they_agree():
+    assert expected_fill_iou(0.0, 0.0, 1.0) == 0.0  # neither end reaches it
+    assert expected_fill_iou(1.0, 1.0, 1.0) <= 1.0
+    assert expected_fill_iou(0.6, 0.5, 0.8) == expected_fill_iou(0.5, 0.6, 0.8)
+    assert expected_fill_iou(0.6, 0.5, 0.6) < expected_fill_iou(0.6, 0.5, 0.8)
+    assert expected_fill_iou(0.6, 0.5, 0.8) < expected_fill_iou(0.8, 0.5, 0.8)
+    # Each end by itself is worse than both put together.
+    assert expected_fill_iou(0.6, 0.6, 0.8) > 0.6
+
+
 def test_an_interpolation_between_neighbours_or_cancelled_gives_nothing():
     frames = lambda index: moving(index)[0]  # noqa: E731
     assert list(interpolate_along(frames, (0, moving(0)[1]), (1, moving(1)[1]))) == []
@@ -241,7 +252,7 @@ def test_an_interpolation_between_neighbours_or_cancelled_gives_nothing():
 
 def test_the_nearer_and_surer_end_pulls_harder():
     near, far = disk(10), disk(30)
-    met = propagation._meet(Carried(1, near, 0.9), Carried(1, far, 0.1), 0.5)
+    met = propagation.meet(Carried(1, near, 0.9), Carried(1, far, 0.1), 0.5)
     assert abs((met.mask == 1).sum() - disk(12).sum()) < 60
     assert met.confidence < 0.9  # the ends disagree
 
@@ -272,6 +283,20 @@ def test_on_real_video_flow_beats_a_copy_and_its_confidence_is_the_iou_to_expect
     assert np.mean(flow) > np.mean(copy) + 0.1
     assert np.mean(flow) > 0.7
     assert abs(np.mean(sure) - np.mean(flow)) < 0.12
+
+
+def test_on_real_video_a_fill_is_as_good_as_it_says(larynx):
+    sure, iou_found, copy = [], [], []
+    for start in (0, 18):
+        ends = [(each, larynx.truth(each)) for each in (start, start + 3)]
+        for carried in interpolate_along(larynx.source.frame, *ends, min_confidence=0.0):
+            truth = larynx.truth(carried.frame_index)
+            sure.append(carried.confidence)
+            iou_found.append(mean_iou(carried.mask, truth))
+            copy.append(max(mean_iou(mask, truth) for _, mask in ends))
+    assert len(sure) == 4
+    assert np.mean(iou_found) > np.mean(copy) + 0.05
+    assert abs(np.mean(sure) - np.mean(iou_found)) < 0.12
 
 
 @pytest.mark.parametrize("cut", [inverted, black, noise])
