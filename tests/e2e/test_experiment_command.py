@@ -51,12 +51,12 @@ def arguments(*more: str) -> list[str]:
 
 
 def test_from_grid_to_table(hogseg: Hogseg, toy: Path, grid: Path) -> None:
-    done = hogseg(*arguments("--jobs", "2", "--num-threads", "1"))
+    done = hogseg(*arguments("--jobs", "2", "--num-threads", "1", "--seed", "0"))
     assert done.returncode == 0, done.stderr
     assert "# Toy targets" in done.stdout
     out = toy / "exp"
     rows = {(row["arm"], row["seed"]): row for row in read_runs(out)}
-    assert set(rows) == {("none", "0"), ("none", "1"), ("zero", "0"), ("zero", "1")}
+    assert set(rows) == {("none", "0"), ("zero", "0")}
     for (arm, seed), row in rows.items():
         events = list(read_events(out / "runs" / "all" / arm / f"seed-{seed}" / "events.jsonl"))
         last = [event for event in events if isinstance(event, Validated)][-1]
@@ -68,17 +68,17 @@ def test_from_grid_to_table(hogseg: Hogseg, toy: Path, grid: Path) -> None:
     assert any("no variance" in note for note in zero["notes"]), "the report says why R2 is 0"
     assert imageio.imread(out / "plot.png").std() > 0
 
-    # A second call trains nothing again; a third seed is added to what is there.
+    # A second call trains nothing again; the other seed is added to what is there.
     before = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("events.jsonl")}
-    done = hogseg(*arguments("--seed", "0", "--seed", "1", "--seed", "2", "--arm", "zero"))
+    done = hogseg(*arguments("--arm", "zero"))
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert "(n = 3)" in done.stdout
+    assert "(n = 2)" in done.stdout
 
     # A corrected mask: the stored scores are stale, the runs are not.
     mask = next((toy / "data" / "masks" / "c").glob("*.png"))
     images.write_mask(mask, 1 - np.minimum(images.read_mask(mask), 1).astype(np.uint8))
-    done = hogseg(*arguments("--seed", "0", "--seed", "1"))
+    done = hogseg(*arguments("--seed", "0"))
     assert done.returncode == 0, done.stderr
     corrected = {(row["arm"], row["seed"]): row for row in read_runs(out)}
     assert all(corrected[key]["mIoU"] != rows[key]["mIoU"] for key in rows)
