@@ -5,8 +5,6 @@ The work is done by a child process, as sessions belong to the desktop's side of
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +12,7 @@ from typing import Annotated
 import typer
 
 from napari_hogseg.data.exchange import FORMATS
+from training.session_child import run_on_session
 
 COMMAND = "napari_hogseg.session.exchange_command"
 
@@ -85,10 +84,4 @@ def _flag(**flags: bool) -> list[str]:
 def _run(
     what: str, session: Path, form: FormatName, clip: Path | None, masks: Path | None, *more: object
 ) -> None:
-    command = [sys.executable, "-P", "-m", COMMAND, what, str(session), "--format", str(form)]
-    for name, path in (("clip", clip), ("masks", masks)):
-        command += [] if path is None else [f"--{name}", str(path)]
-    command += map(str, more)
-    code = subprocess.call(command)  # noqa: S603 - our own module, our own interpreter
-    if code:
-        raise typer.Exit(code)
+    run_on_session(COMMAND, what, session, {"format": form, "clip": clip, "masks": masks}, *more)

@@ -31,6 +31,7 @@ from training import (
     annotation_commands,
     commands,
     data_commands,
+    report_commands,
     reporting,
     score_tables,
 )
@@ -60,6 +61,8 @@ app = typer.Typer(
 app.add_typer(data_commands.app)
 app.add_typer(annotation_commands.app)
 app.command()(adaptation_command.adapt)
+app.command()(report_commands.report)
+app.command()(report_commands.film)
 
 DataOption = Annotated[Path, typer.Option("--data", help="Data-set folder.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable.")]

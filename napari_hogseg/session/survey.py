@@ -26,7 +26,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from napari_hogseg.data.scheme import IGNORE
+from napari_hogseg.io.atomic import sha256_bytes
 from napari_hogseg.io.errors import InputError
+from napari_hogseg.io.video import Video
 from napari_hogseg.metrics.confusion import confusion_matrix, iou_scores
 from napari_hogseg.metrics.surfaces import boundary_scores
 from napari_hogseg.session.survey_file import (
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from napari_hogseg.inference.predictor import Predictor
     from napari_hogseg.inference.residual import FrameReading
     from napari_hogseg.io.video import FrameSource
     from napari_hogseg.metrics.surfaces import Part
@@ -57,6 +60,8 @@ NO_MASK = ""
 UNKNOWN, KEPT, STALE, DONE, UNREADABLE = range(5)
 BOUNDARY_PARTS: tuple[Part, ...] = ("davis_f",)
 
+#: Frames of a video that the survey keeps decoded; it reads in order.
+CACHE_BYTES = 32 * 1024**2
 _LOG = logging.getLogger(__name__)
 
 
@@ -362,6 +367,18 @@ class Survey:
         clip = {name: value for name, value in identity.to_table().items() if name != "source"}
         with_blobs = self._blobs is not None
         return {"model": self._model.digest, "clip": clip, "file": stamp, "blobs": with_blobs}
+
+
+def own_source(source: FrameSource) -> FrameSource:
+    """Open a clip's frames anew for a survey: in one decoder it and others would be in each other's way."""
+    return Video(source.path, CACHE_BYTES) if isinstance(source, Video) else source
+
+
+def survey_digest(predictor: Predictor) -> str:
+    """Tell models apart, and ways to look at a frame with one."""
+    if predictor.options.is_plain:
+        return predictor.digest
+    return sha256_bytes(f"{predictor.digest} {predictor.options}".encode())
 
 
 def mask_digest(mask: Mask | None) -> str:

@@ -27,11 +27,11 @@ from qtpy.QtWidgets import (
 
 from napari_hogseg.inference.background import AbandonedError, read_in_background, yield_to_others
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.io.video import Video
 from napari_hogseg.session.film import PANELS, TITLES, FilmOptions, write_film
 from napari_hogseg.session.overlays import MASK_STYLES
 from napari_hogseg.session.ranges import FrameRange, read_ranges
 from napari_hogseg.session.review_report import CancelledError, Progress, ReportModel, write_report
+from napari_hogseg.session.survey import own_source
 from napari_hogseg.ui.activity_bar import ActivityBar
 from napari_hogseg.ui.live import LiveChannel, on_gui_thread
 from napari_hogseg.ui.section import Section, wrapped_label
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 #: Readable on napari's dark and light themes alike.
 LINK_COLOR = "#3a8fd0"
-CACHE_BYTES = 32 * 1024**2
 TICK_MS = 100
 WHOLE_CLIP = "Whole clip"
 PANEL_HINTS: dict[Panel, str] = {
@@ -341,8 +340,7 @@ class ReportSection(Section):
 def _write(path: Path, source: FrameSource, write: Callable[..., object], progress: Progress) -> Written:
     """Run one job with frames of its own; runs in the channel's thread."""
     yield_to_others()
-    # In one decoder, going through and jumping about would be in each other's way.
-    own = Video(source.path, CACHE_BYTES) if isinstance(source, Video) else source
+    own = own_source(source)
     try:
         write(source=own, progress=progress)
     except (CancelledError, AbandonedError):

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_hogseg.inference.background import AbandonedError, read_in_background, yield_to_others
-from napari_hogseg.io.atomic import sha256_bytes
-from napari_hogseg.io.video import Video
-from napari_hogseg.session.survey import Survey, SurveyModel
+from napari_hogseg.session.survey import Survey, SurveyModel, own_source, survey_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 
 #: After each measured frame the thread rests this share of the time it took, so that others come in.
 REST_SHARE, MIN_REST_S = 0.1, 0.002
-#: Frames of a video that the survey keeps decoded; it reads in order.
-CACHE_BYTES = 32 * 1024**2
 #: So long after the person did something nothing is begun.
 DEFER_S = 0.4
 CLOSE_S = 1.0
@@ -77,8 +73,8 @@ class SurveyWorker(QObject):
     ) -> None:
         super().__init__(parent)
         read = partial(read_in_background, predictor, self._is_closed)
-        model = SurveyModel(_digest(predictor), predictor.scheme.classes, read)
-        self.survey = Survey(store, partial(_own_source, source), model, find_blobs)
+        model = SurveyModel(survey_digest(predictor), predictor.scheme.classes, read)
+        self.survey = Survey(store, partial(own_source, source), model, find_blobs)
         self.playhead = 0
         self._after: threading.Thread | None = None if after is None else after.thread
         self._wake = threading.Condition()
@@ -242,14 +238,3 @@ class SurveySource(QObject):
     def records(self) -> Sequence[SurveyRecord]:
         """All records, by frame."""
         return [] if self._worker is None else self._worker.survey.records()
-
-
-def _own_source(source: FrameSource) -> FrameSource:
-    return Video(source.path, CACHE_BYTES) if isinstance(source, Video) else source
-
-
-def _digest(predictor: Predictor) -> str:
-    """Tell models apart, and ways to look at a frame with one."""
-    if predictor.options.is_plain:
-        return predictor.digest
-    return sha256_bytes(f"{predictor.digest} {predictor.options}".encode())

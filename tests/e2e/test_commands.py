@@ -276,6 +276,11 @@ def test_options_are_frozen(hogseg: Hogseg) -> None:
         "data check": {"--layout", "--quick", "--json"},
         "data download": {"--out", "--mirror"},
         "annotations export": {"--format", "--out", "--frames", "--clip", "--masks", "--pictures"},
+        "report": {"--out", "--model", "--worst", "--clip", "--masks", "--device"},
+        "film": {
+            *("--out", "--first", "--last", "--panel", "--style", "--width-px", "--model", "--clip"),
+            *("--masks", "--device"),
+        },
         "annotations import": {"--format", "--rest", "--clip", "--masks", "--erase"},
     }
     from typer.main import get_command
