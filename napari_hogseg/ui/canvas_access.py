@@ -28,10 +28,20 @@ def canvas_widget(viewer: Viewer) -> QWidget | None:
         None where there is no window, or where another napari keeps its canvas elsewhere: what is drawn over
         the canvas is left out then.
     """
+    found = _qt_viewer(viewer)
+    native = getattr(getattr(found, "canvas", None), "native", None)
+    return native if isinstance(native, QWidget) else None
+
+
+def is_playing(viewer: Viewer) -> bool:
+    """Tell whether napari plays the clip by itself; False where that cannot be known."""
+    return bool(getattr(getattr(_qt_viewer(viewer), "dims", None), "is_playing", False))
+
+
+def _qt_viewer(viewer: Viewer) -> QtViewer | None:
     wanted: Any = getattr(viewer, "__wrapped__", viewer)
     for window in QApplication.topLevelWidgets():
         for found in window.findChildren(QtViewer):
             if found.viewer is wanted:
-                native = getattr(getattr(found, "canvas", None), "native", None)
-                return native if isinstance(native, QWidget) else None
+                return found
     return None

@@ -12,7 +12,7 @@ import napari
 import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from review_cases import canvas_of, canvas_point, drag, settle
+from review_cases import canvas_of, canvas_point, drag, hover, settle
 from reviewer import TOOL, save_masks, say, sit_down, wait
 from scipy.ndimage import distance_transform_edt
 
@@ -25,19 +25,6 @@ def press(case, action):
     canvas.setFocus()
     QTest.keyClick(canvas, case.controller.keys.key_of(action))
     QTest.qWait(50)
-
-
-def hover(case, row, col):
-    """Move the mouse to a pixel of the frame in the ground truth's panel, until napari has it there."""
-    near = 2 + 1 / case.viewer.scene.camera.zoom
-
-    def arrived():
-        QTest.mouseMove(canvas_of(case), canvas_point(case, row, col))
-        QTest.qWait(50)
-        there = case.viewer.cursor.position[-2:]
-        return abs(there[0] - row) < near and abs(there[1] - col) < near
-
-    wait(arrived, "the mouse")
 
 
 def photograph(case, pictures, name):
@@ -60,7 +47,7 @@ def correct_the_worst(case, pictures):
     # The pixel deepest inside: one of the canvas is several of the frame's.
     depth = distance_transform_edt(blob.mask(session.live.predicted_class_ids, before))
     row, col = np.unravel_index(depth.argmax(), depth.shape)
-    hover(case, row, col)
+    hover(case, row, col, within_px=2 + 1 / case.viewer.scene.camera.zoom)
     press(case, "accept_error")
     taken_over = store.mask(frame_index)
     assert (taken_over != before).sum() >= blob.area_px / 2, "the prediction was taken over"

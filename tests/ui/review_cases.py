@@ -147,6 +147,18 @@ def canvas_point(case, row, col, cell=(0, 0), shape=(2, 2)):
     return QPoint(round(x), round(y))
 
 
+def hover(case, row, col, cell=(0, 0), within_px=0.5):
+    """Move the mouse to a pixel of the frame until napari has it there: a view laid out anew loses it."""
+
+    def arrived():
+        QTest.mouseMove(canvas_of(case), canvas_point(case, row, col, cell=cell))
+        QTest.qWait(20)
+        there = case.viewer.cursor.position[-2:]
+        return max(abs(there[0] - row), abs(there[1] - col)) <= within_px
+
+    case.wait(arrived)
+
+
 def drag(case, points):
     """Press, move and release the left mouse button on the canvas."""
     canvas = canvas_of(case)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtTest import QTest
-from review_cases import SCHEME, canvas_of, canvas_point, frame_pixels, truth_mask
+from review_cases import SCHEME, frame_pixels, hover, truth_mask
 
 from napari_hogseg.inference.predictor import Predictor
 from napari_hogseg.ui.probe_line import edge_text
@@ -18,7 +17,7 @@ def test_it_tells_mask_prediction_and_edge_from_any_panel(review, clip_folder, m
     probabilities = Predictor.load(model_folder).probabilities(frame_pixels(0))
     for cell in ((0, 0), (1, 1)):
         for row, column in ((48, 40), (20, 118)):
-            QTest.mouseMove(canvas_of(review), canvas_point(review, row, column, cell=cell))
+            hover(review, row, column, cell=cell)
             mask, model = SCHEME.classes[truth_mask(0)[row, column]], SCHEME.classes[prediction[row, column]]
             sure = round(100 * probabilities[:, row, column].max())
             expected = f"({row}, {column}) · mask: {mask} · model: {model} {sure} %"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from review_cases import SCHEME, canvas_of, canvas_point, frame_pixels, settle, truth_mask, write_model
+from review_cases import SCHEME, canvas_of, canvas_point, frame_pixels, hover, settle, truth_mask, write_model
 from skimage.segmentation import find_boundaries
 
 from napari_hogseg.inference.predictor import Predictor
@@ -155,8 +155,7 @@ def test_an_error_is_taken_over_by_key_and_undone(review, clip_folder, model_fol
     review.load(model_folder)
     prediction = Predictor.load(model_folder).predict(frame_pixels(0))
     row, column = np.argwhere(prediction != truth_mask(0))[50]
-    QTest.mouseMove(canvas_of(review), canvas_point(review, row, column, cell=(1, 0)))
-    review.wait(lambda: np.allclose(np.round(review.viewer.cursor.position[-2:]), (row, column)))
+    hover(review, row, column, cell=(1, 0))
     review.dock.mending.accept_under_mouse()
     store = review.controller.session.store
     changed = store.mask(0) != truth_mask(0)
