@@ -1,4 +1,4 @@
-"""Photograph the real window before, during and after a fine-tune on real frames, and a checked data set.
+"""Photograph a review of real frames: worst error, carried masks, swipe, fine-tune, session; and a data set.
 
     python docs/screenshots.py --data vocalfolds --model RUN [--out docs/images] [--steps 120]
 
@@ -22,12 +22,16 @@ from napari_hogseg.data.scheme import IGNORE
 if TYPE_CHECKING:
     import numpy.typing as npt
     from napari.viewer import Viewer
+    from qtpy.QtWidgets import QWidget
 
     from napari_hogseg.ui.review_dock import ReviewDock
 
 CORRECTED = (2, 7, 12, 17, 22)
 SHOWN = 4
 """A frame on which the model errs, and which is not corrected."""
+
+CARRIED = 3
+"""The first frame whose mask can be carried on to so many is shown."""
 
 MIN_CURVE_POINTS = 3
 PAINTED_PX = 2.0
@@ -56,11 +60,80 @@ def main() -> None:
         dock = demo.open_review(viewer, clip, None, flags.model, Path(folder))
         dock.finetune.runs_root = Path(folder) / "runs"
         try:
+            mend(viewer, dock, flags.out)
             review(viewer, dock, flags.out, flags.steps)
+            show_session(viewer, dock, flags.out)
             show_data_set(viewer, dock, flags.data.resolve(), flags.out)
         finally:
             dock.controller.close()
             viewer.close()
+
+
+def mend(viewer: Viewer, dock: ReviewDock, out: Path) -> None:
+    """Go to the worst error, take over the prediction of a frame, carry its mask on, compare by a swipe."""
+    from napari_hogseg.ui import demo
+
+    def surveyed() -> bool:
+        worker = None if dock.timeline is None else dock.timeline.worker
+        return worker is not None and worker.idle
+
+    demo.show_frame(viewer, dock, SHOWN)
+    demo.wait_until(dock, surveyed, "The survey did not end", TIMEOUT_S)
+    triage = dock.triage
+    assert triage is not None
+    triage.refresh()
+    raise_dock(triage)
+    triage.tabs.setCurrentWidget(triage.errors)
+    triage.next_blob()
+    demo.turn(2.0)
+    demo.photograph(viewer).save(out / "worst-error.png", optimize=True)
+
+    raise_dock(dock)
+    viewer.reset_view()
+    for section in (dock.source, dock.model, dock.legend, dock.tools, dock.mending):
+        section.opened = False
+    dock.carrying.opened = True
+    for frame_index in range(int(viewer.dims.nsteps[0]) - 1):
+        demo.show_frame(viewer, dock, frame_index)
+        dock.carrying.forward.click()
+        flow = dock.carrying.worker
+        demo.wait_until(dock, lambda: not flow.running, "The masks were not carried on", TIMEOUT_S)  # noqa: B023
+        demo.turn(0.2)
+        if dock.carrying.table.rowCount() >= CARRIED:
+            break
+        dock.carrying.reject_every()
+    dock.carrying.table.selectRow(0)
+    demo.turn(2.0)
+    demo.photograph(viewer).save(out / "proposals.png", optimize=True)
+    dock.carrying.reject_every()
+    dock.controller.set_layout("swipe", ("truth", "prediction"))
+    demo.turn(2.0)
+    demo.photograph(viewer).save(out / "swipe.png", optimize=True)
+    dock.controller.set_layout("grid")
+    for section in (dock.source, dock.model, dock.legend, dock.tools, dock.mending):
+        section.opened = True
+    demo.turn(1.0)
+
+
+def show_session(viewer: Viewer, dock: ReviewDock, out: Path) -> None:
+    """Photograph the session's tab: what the corrections took."""
+    from napari_hogseg.ui import demo
+
+    assert dock.session_panel is not None
+    raise_dock(dock.session_panel)
+    demo.turn(2.5)
+    demo.photograph(viewer).save(out / "session.png", optimize=True)
+    raise_dock(dock)
+
+
+def raise_dock(widget: QWidget) -> None:
+    """Bring a tabified dock to the front."""
+    from qtpy.QtWidgets import QDockWidget
+
+    parent = widget.parentWidget()
+    while not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    parent.raise_()
 
 
 def review(viewer: Viewer, dock: ReviewDock, out: Path, steps: int) -> None:

@@ -386,7 +386,8 @@ def gap_round(corrected: tuple[int, ...], frame_index: int) -> tuple[int, int] |
 
 def describe_end(end: ChainEnd | None, num_proposals: int) -> str:
     """Say what came of it."""
-    words = f"{num_proposals} frames proposed; look at each, then accept or reject."
+    many = "1 frame" if num_proposals == 1 else f"{num_proposals} frames"
+    words = f"{many} proposed; look at each, then accept or reject." if num_proposals else "Nothing proposed."
     if end is None:
         return words
     if end.is_cut:

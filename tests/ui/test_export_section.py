@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QFileDialog
@@ -111,6 +113,7 @@ def test_cancelled_while_a_slow_one_writes(case, tmp_path, monkeypatch):
     def slow(*_arguments, on_frame, **_more):
         while True:
             on_frame(1, 9)
+            time.sleep(0.02)  # each is drawn: a thousand a second are a window that stands still
 
     monkeypatch.setattr(export_section, "export_review", slow)
     section.export_to(tmp_path / "out")
