@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_hogseg.inference.predictor import Predictor
-from napari_hogseg.inference.residual import read_frame
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.session.annotations import AnnotationStore
 from napari_hogseg.session.blob_codec import ErrorBlobCodec
@@ -27,6 +25,7 @@ from napari_hogseg.session.survey import Survey, SurveyModel, own_source, survey
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_hogseg.inference.predictor import Predictor
     from napari_hogseg.session.clips import Clip
     from napari_hogseg.session.survey_file import SurveyRecord
 
@@ -81,11 +80,17 @@ def _film(options: Any, clip: Clip, store: AnnotationStore) -> str:  # noqa: ANN
 
 
 def _load(options: Any) -> Predictor | None:  # noqa: ANN401
-    return None if options.model is None else Predictor.load(options.model, options.device)
+    if options.model is None:
+        return None
+    from napari_hogseg.inference.predictor import Predictor  # brings torch: a film of masks needs none
+
+    return Predictor.load(options.model, options.device)
 
 
 def _survey(clip: Clip, store: AnnotationStore, predictor: Predictor) -> list[SurveyRecord]:
     """Measure the frames that the session's survey lacks; what the window has measured is taken over."""
+    from napari_hogseg.inference.residual import read_frame
+
     model = SurveyModel(
         survey_digest(predictor), predictor.scheme.classes, lambda frame_HWC: read_frame(predictor, frame_HWC)
     )
