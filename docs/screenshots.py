@@ -151,7 +151,8 @@ def review(viewer: Viewer, dock: ReviewDock, out: Path, steps: int) -> None:
     demo.wait_until(dock, lambda: not store.unsaved_frames, "The corrections were not saved")
     panel = dock.finetune
     dock.finetune_section.opened = True
-    for section in (dock.source, dock.legend, dock.scores):
+    mending = (dock.tools, dock.mending, dock.carrying)
+    for section in (dock.source, dock.legend, dock.scores, dock.show_section, *mending):
         section.opened = False
     panel.form.set_value(panel.form.value().model_copy(update={"steps": steps}))
     panel.button.click()
