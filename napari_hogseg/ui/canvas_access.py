@@ -33,11 +33,6 @@ def canvas_widget(viewer: Viewer) -> QWidget | None:
     return native if isinstance(native, QWidget) else None
 
 
-def is_playing(viewer: Viewer) -> bool:
-    """Tell whether napari plays the clip by itself; False where that cannot be known."""
-    return bool(getattr(getattr(_qt_viewer(viewer), "dims", None), "is_playing", False))
-
-
 def _qt_viewer(viewer: Viewer) -> QtViewer | None:
     wanted: Any = getattr(viewer, "__wrapped__", viewer)
     for window in QApplication.topLevelWidgets():

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer
 
 from napari_hogseg.session.state import Marks, SessionState
-from napari_hogseg.ui.canvas_access import is_playing
 from napari_hogseg.ui.live import on_gui_thread
 
 if TYPE_CHECKING:
@@ -74,8 +73,7 @@ class SessionMemory(QObject):
         session = self._restored
         if session is not None and session is self._controller.session:
             self._later.stop()
-            if not is_playing(self._controller.viewer):  # nobody need be there
-                session.store.note_activity()
+            session.store.note_activity()
             session.store.remember(self._state(session))
 
     # --- keeping ----------------------------------------------------------------------------------

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from napari.qt import QtViewer
 from PIL import Image
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
 from review_cases import canvas_point, drag, frame_pixels, settle, truth_mask, write_clip, write_model
 
 from napari_hogseg.inference.predictor import Predictor
@@ -219,21 +217,3 @@ def test_predictions_never_change_a_mask(review, clip_folder, model_folder, tmp_
     assert not np.array_equal(store.mask(5), before[5])
     layer.undo()
     assert np.array_equal(store.mask(5), before[5])
-
-
-def test_playback_alone_is_no_work(review, clip_folder):
-    review.open(clip_folder)
-    qt_viewer = next(found for top in QApplication.topLevelWidgets() for found in top.findChildren(QtViewer))
-    active = review.controller.session.store.records._actions.active
-    review.goto(1)
-    review.wait(lambda: active._last is not None)
-    QTest.qWait(700)  # what the step made known is noted by now
-    before, seen = active._last, set()
-    qt_viewer.dims.play(0, 2)  # slow: each frame rests long enough to be noted
-    review.wait(lambda: seen.add(review.viewer.dims.current_step[0]) or len(seen) >= 4)
-    QTest.qWait(700)
-    assert active._last == before
-    qt_viewer.dims.stop()
-    review.wait(lambda: not qt_viewer.dims.is_playing)
-    review.goto((review.viewer.dims.current_step[0] + 2) % 6)
-    review.wait(lambda: active._last > before)
