@@ -91,6 +91,12 @@ class SessionState(BaseModel):
         Their keys; empty: those that are shown at first.
     enlarged : str
         Key of the panel that has the canvas for itself; empty where none has.
+    panel_layout : str
+        How the panels share the window; empty: as it is.
+    large_panel : str
+        Key of the one that is large beside the others.
+    swipe_pair : tuple of str
+        Keys of those that are over each other, left and right.
     marks : Marks
     """
 
@@ -114,6 +120,9 @@ class SessionState(BaseModel):
     hidden_classes: tuple[int, ...] = ()
     shown_panels: tuple[str, ...] = ()
     enlarged: str = ""
+    panel_layout: str = ""
+    large_panel: str = ""
+    swipe_pair: tuple[str, ...] = ()
     marks: Marks = Marks()
 
     @classmethod

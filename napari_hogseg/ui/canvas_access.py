@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari.qt import QtViewer
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -31,6 +31,16 @@ def canvas_widget(viewer: Viewer) -> QWidget | None:
     found = _qt_viewer(viewer)
     native = getattr(getattr(found, "canvas", None), "native", None)
     return native if isinstance(native, QWidget) else None
+
+
+def canvas_column(viewer: Viewer) -> tuple[QWidget, QVBoxLayout] | None:
+    """Find the canvas and the column of widgets that it heads, the slider below it; None as above."""
+    canvas = canvas_widget(viewer)
+    host = None if canvas is None else canvas.parentWidget()
+    column = None if host is None else host.layout()
+    if canvas is None or not isinstance(column, QVBoxLayout) or column.indexOf(canvas) < 0:
+        return None
+    return canvas, column
 
 
 def _qt_viewer(viewer: Viewer) -> QtViewer | None:

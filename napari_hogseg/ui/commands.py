@@ -45,6 +45,21 @@ def outlines(napari_viewer: napari.viewer.Viewer) -> None:
     _run(napari_viewer, "outlines")
 
 
+def layout_grid(napari_viewer: napari.viewer.Viewer) -> None:
+    """Show all panels in a grid."""
+    _run(napari_viewer, "layout_grid")
+
+
+def layout_strip(napari_viewer: napari.viewer.Viewer) -> None:
+    """Show one panel large and the others in a strip."""
+    _run(napari_viewer, "layout_strip")
+
+
+def layout_swipe(napari_viewer: napari.viewer.Viewer) -> None:
+    """Show two panels over each other."""
+    _run(napari_viewer, "layout_swipe")
+
+
 def accept_proposal(napari_viewer: napari.viewer.Viewer) -> None:
     """Accept the proposal of the frame on screen."""
     _run(napari_viewer, "accept_proposal")

@@ -141,11 +141,11 @@ class MarksOverlay(QWidget):
         """Cell of the ground truth, and what is seen of it; None while it is not on screen."""
         controller = self._controller
         panel, viewer = controller.grid.get(TRUTH), controller.viewer
-        if panel is None or not controller.grid.is_seen(TRUTH):
+        if panel is None or not controller.grid.is_drawn(TRUTH):
             return None
         cells = Cells.of(viewer, (self.height(), self.width()))
-        if controller.stage.name == "swipe":
-            return cells, (0, 0), self._side(panel_is_left=panel.backdrop.visible)
+        if controller.stage.swiping:
+            return cells, (0, 0), self._side(panel_is_left=controller.stage.pair[0] == TRUTH)
         cell = viewer.canvas.grid.position(viewer.layers.index(panel.backdrop), viewer.layers)
         top, left = cells.corner(cell)
         return cells, cell, QRectF(left, top, cells.size_px[1], cells.size_px[0])

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, QRect, Qt
-from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
+from qtpy.QtCore import QEvent, QObject, QRect, Qt, Signal
+from qtpy.QtGui import QPainter, QPaintEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_hogseg.ui.canvas_access import canvas_widget
 from napari_hogseg.ui.cells import Cells
 from napari_hogseg.ui.live import on_gui_thread
+from napari_hogseg.ui.painted_panels import ARM_PX, draw_cross
 
 if TYPE_CHECKING:
     from napari_hogseg.ui.review_controller import ReviewController
 
-#: Half of a cross, its free middle (what is pointed at must be seen), and the lines' widths.
-ARM_PX, GAP_PX, DARK_PX, LIGHT_PX = 11, 3, 3.0, 1.0
 _REACH_PX = ARM_PX + 3
 
 
@@ -30,7 +29,14 @@ class CrossOverlay(QWidget):
     ----------
     canvas : QWidget
         What it lies on, and whose size it keeps.
+
+    Attributes
+    ----------
+    left : Signal()
+        The mouse has left the canvas.
     """
+
+    left = Signal()
 
     def __init__(self, canvas: QWidget) -> None:
         super().__init__(canvas)
@@ -60,27 +66,18 @@ class CrossOverlay(QWidget):
             self.setGeometry(watched.rect())
         elif event is not None and event.type() == QEvent.Type.Leave:
             self.set_points(())
+            self.left.emit()
         return False
 
     @on_gui_thread
     def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Draw white lines on black ones: seen on tissue, on masks and on a black panel."""
+        """Draw the crosses."""
         if not self.points:
             return
         painter = QPainter(self)
-        for color, width in ((QColor(0, 0, 0), DARK_PX), (QColor(255, 255, 255), LIGHT_PX)):
-            painter.setPen(QPen(color, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.SquareCap))
-            for y, x in self.points:
-                painter.drawLines(_arms(QPointF(round(x) + 0.5, round(y) + 0.5)))
+        for y, x in self.points:
+            draw_cross(painter, x, y)
         painter.end()
-
-
-def _arms(middle: QPointF) -> list[QLineF]:
-    arms = []
-    for across, down in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        step = QPointF(across, down)
-        arms.append(QLineF(middle + step * GAP_PX, middle + step * ARM_PX))
-    return arms
 
 
 class LinkedCursor(QObject):
@@ -106,11 +103,13 @@ class LinkedCursor(QObject):
         canvas = None if self.overlay is not None else canvas_widget(self._controller.viewer)
         if canvas is not None:
             self.overlay = CrossOverlay(canvas)
+            self.overlay.left.connect(self._clear)
 
     def _clear(self) -> None:
         """Take the crosses away: other panels are seen, at other places."""
         if self.overlay is not None:
             self.overlay.set_points(())
+        self._controller.stage.set_cross(None)
 
     def _let_go(self) -> None:
         self._cursor.events.position.disconnect(self._on_moved)
@@ -126,20 +125,30 @@ class LinkedCursor(QObject):
     def _on_moved(self, _event: object = None) -> None:
         if self.overlay is None:
             return
-        self.overlay.set_points(self._other_places(self.overlay))
+        place = self._place()
+        self.overlay.set_points(() if place is None else self._other_places(self.overlay, place))
+        self._controller.stage.set_cross(place)
 
-    def _other_places(self, overlay: CrossOverlay) -> tuple[tuple[float, float], ...]:
-        """Find the place under the mouse in every panel but the mouse's own; empty off the image."""
+    def _place(self) -> tuple[float, float] | None:
+        """Find the row and column under the mouse; None off the image and off all panels."""
         viewer, session = self._controller.viewer, self._controller.session
-        own, grid = viewer.cursor.viewbox, viewer.canvas.grid
-        if session is None or own is None or len(viewer.cursor.position) < 2:
-            return ()
+        outside = viewer.cursor.viewbox is None and self._controller.stage.pointed is None
+        if session is None or outside or len(viewer.cursor.position) < 2:
+            return None
         row, column = viewer.cursor.position[-2:]
         height, width = session.store.shape[1:]
         if not (-0.5 <= row < height - 0.5 and -0.5 <= column < width - 0.5):
-            return ()
+            return None
+        return row, column
+
+    def _other_places(
+        self, overlay: CrossOverlay, place: tuple[float, float]
+    ) -> tuple[tuple[float, float], ...]:
+        """Find a place of the image in every panel of the canvas but the mouse's own."""
+        viewer, grid = self._controller.viewer, self._controller.viewer.canvas.grid
+        own = viewer.cursor.viewbox
         cells = Cells.of(viewer, (overlay.height(), overlay.width()))
         seen = (panel for panel in self._controller.grid.panels if panel.backdrop.visible)
         at = (grid.position(viewer.layers.index(panel.backdrop), viewer.layers) for panel in seen)
-        places = (cells.on_canvas(cell, (row, column)) for cell in at if cell != tuple(own))
+        places = (cells.on_canvas(cell, place) for cell in at if own is None or cell != tuple(own))
         return tuple(place for place in places if place is not None)

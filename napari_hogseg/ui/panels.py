@@ -80,8 +80,9 @@ class PanelGrid(QObject):
         self._order: list[str] = []
         self._hidden: set[str] = set()
         self._enlarged: str | None = None
-        self._swipe: tuple[str, str] | None = None
-        self._busy = False
+        self._alone: str | None = None
+        self._beside: tuple[str, ...] = ()
+        self._busy = self._lost = False
         # Deferred to the next turn of the event loop: napari itself is still handling the change.
         self._timer = QTimer(self, singleShot=True, interval=0)
         self._timer.timeout.connect(self.reflow)
@@ -148,26 +149,33 @@ class PanelGrid(QObject):
     @property
     def enlarged(self) -> str | None:
         """Key of the panel that has the canvas for itself."""
-        return self._enlarged
+        return self._enlarged if self._enlarged in self._panels else None
 
     def enlarge(self, key: str | None) -> None:
-        """Give one panel the whole canvas; None puts the grid back."""
-        self._enlarged = key if key in self._panels and self._swipe is None else None
+        """Give one panel the whole canvas, whatever the layout; None puts the layout back."""
+        self._enlarged = key if key in self._panels else None
         self._apply_visibility()
 
     def is_seen(self, key: str) -> bool:
-        """Whether a panel has a cell now."""
-        if self._swipe is not None:
-            return key in self._panels and key in self._swipe
-        return self.is_shown(key) and self._enlarged in (None, key)
+        """Whether a panel is on screen now, drawn by napari or beside or above its canvas."""
+        if key not in self._panels:
+            return False
+        if self.enlarged is not None or self._alone is None:
+            return self.is_drawn(key)
+        return key == self._alone or key in self._beside
+
+    def is_drawn(self, key: str) -> bool:
+        """Whether napari draws a panel: it has a cell of the canvas."""
+        only = self.enlarged or self._alone
+        return self.is_shown(key) if only is None else key == only
 
     def is_shown(self, key: str) -> bool:
         """Whether a panel is there and not hidden, whatever is enlarged."""
         return key in self._panels and key not in self._hidden
 
-    def swipe(self, pair: tuple[str, str] | None) -> None:
-        """Give the first of two panels the canvas, the second is drawn over it; None puts the grid back."""
-        self._swipe, self._enlarged = pair, None
+    def present(self, alone: str | None, beside: tuple[str, ...] = ()) -> None:
+        """Let napari draw one panel alone, while a layout shows others by itself; None puts the grid back."""
+        self._alone, self._beside = alone, beside
         self._apply_visibility()
 
     @property
@@ -185,7 +193,7 @@ class PanelGrid(QObject):
 
     def _apply_visibility(self) -> None:
         for panel in self.panels:
-            seen = self.is_seen(panel.key) if self._swipe is None else panel.key == self._swipe[0]
+            seen = self.is_drawn(panel.key)
             for layer in panel.layers:
                 if layer.visible != seen:  # napari slices a layer anew even where nothing changes
                     layer.visible = seen
@@ -229,6 +237,9 @@ class PanelGrid(QObject):
             grid.stride, grid.shape, grid.spacing = STRIDE, AUTO_SHAPE, SPACING_PX
         finally:
             self._busy = False
+        if self._lost:  # the others may have its room now
+            self._lost = False
+            self._apply_visibility()
 
     def _sort_layers(self) -> None:
         ours = [layer for panel in self.panels for layer in panel.layers]
@@ -261,6 +272,7 @@ class PanelGrid(QObject):
                 # Not now: napari is inside its own removal, and a selection of several may hold the partner
                 # too.
                 QTimer.singleShot(0, partial(self._remove, partner))
+                self._lost = True
                 self.closed.emit(key)
         self._timer.start()
 

@@ -283,29 +283,30 @@ class ReviewController(QObject):
         elif visible:
             session.live.compute_extras()
 
-    def set_layout(self, name: str, pair: tuple[str, str] | None = None) -> None:
-        """Lay the panels out: 'grid', or 'swipe' between a pair of panels, left and right of a divider."""
+    def set_layout(self, name: str, pair: tuple[str, str] | None = None, *, large: str | None = None) -> None:
+        """Lay the panels out: 'grid', 'strip' beside a large panel, or 'swipe' between a pair of panels."""
         try:
-            self.stage.choose(name, pair)
+            self.stage.choose(name, pair, large)
         except InputError as error:
             self.failed.emit(str(error))
         self.view.fit()
+        if self.session is not None:
+            self.session.live.compute_extras()
 
     def enlarge(self, key: str | None) -> None:
-        """Give one panel the whole canvas; None puts all back."""
+        """Give one panel the whole canvas; None puts the layout back."""
         self.grid.enlarge(key)
         self.view.keep()
         if self.session is not None:
             self.session.live.compute_extras()
 
-    def _on_double_click(self, viewer: Viewer, _event: object) -> None:
-        """Give the panel under the mouse the whole canvas, or put the grid back; napari would zoom."""
+    def _on_double_click(self, _viewer: Viewer, _event: object) -> None:
+        """Give the panel under the mouse the whole canvas, or put the layout back; napari would zoom."""
         layer = self.truth_layer
         active = self.viewer.layers.selection.active
         if layer is not None and active == layer and str(layer.mode) not in ("pan_zoom", "transform"):
             return  # its first click has painted already, and closes a polygon
-        panel = self.grid.panel_at(viewer.cursor.viewbox)
-        self.enlarge(None if panel is None or self.grid.enlarged else panel.key)
+        self.enlarge(None if self.grid.enlarged else self.stage.panel_under_mouse())
 
     def set_look(self, look: MaskLook) -> None:
         """Draw the masks in another look: palette, hidden classes, outlines, opacity."""
@@ -328,6 +329,10 @@ class ReviewController(QObject):
             layer.selected_label = class_id + 1
         if layer.editable:
             layer.mode = "erase" if class_id is None else "paint"
+            if not layer.visible:  # napari takes up no tool for it then
+                self.said.emit(
+                    f"{self.layers.title_of(TRUTH)} is not on the canvas and cannot be painted there"
+                )
         self.class_changed.emit()
 
     def go_to(

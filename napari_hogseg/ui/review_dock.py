@@ -56,6 +56,11 @@ ERROR_STYLE = (
     "QLabel { background: rgba(213, 94, 0, 45); border-left: 4px solid rgb(213, 94, 0); padding: 6px; }"
 )
 COMPUTING_AFTER_MS = 250
+LAYOUT_KEYS = {
+    "grid": ("Layout: all panels in a grid", "Shift+Q"),
+    "strip": ("Layout: one large panel and a strip", "Q"),
+    "swipe": ("Layout: swipe between two panels", "D"),
+}
 
 
 class ReviewDock(QWidget):
@@ -166,6 +171,8 @@ class ReviewDock(QWidget):
         keys, controller = self.controller.keys, self.controller
         keys.add("outlines", "Outlines or filled masks", "T", self.show_section.contours.toggle)
         keys.add("hog_panel", "HOG map on and off", "H", self.show_section.boxes[HOG].toggle)
+        for name, (title, key) in LAYOUT_KEYS.items():
+            keys.add(f"layout_{name}", title, key, partial(controller.set_layout, name))
         keys.add("next_corrected", "Next corrected frame", ".", lambda: go_to_corrected(controller, 1))
         keys.add("corrected_before", "Corrected frame before", ",", lambda: go_to_corrected(controller, -1))
         keys.add("accept_proposal", "Accept the proposal of this frame", "Y", self.carrying.accept_frame)

@@ -121,6 +121,10 @@ class ReviewLayers(QObject):
         self._step = QTimer(self, singleShot=True, interval=0)
         self._step.timeout.connect(self._run_step)
 
+    def title_of(self, key: str) -> str:
+        """Name of a panel, as a person reads it."""
+        return TITLES[key]
+
     @property
     def truth(self) -> Labels | None:
         """The layer that is painted on; None where the user deleted it."""

@@ -55,7 +55,12 @@ class SessionMemory(QObject):
         controller.model_changed.connect(self.note)  # at once: it may open the clip anew
         controller.busy_changed.connect(self._on_busy)
         controller.closing.connect(self._on_closing)
-        for signal in (controller.class_changed, controller.look_changed, controller.grid.changed):
+        for signal in (
+            controller.class_changed,
+            controller.look_changed,
+            controller.grid.changed,
+            controller.stage.changed,
+        ):
             signal.connect(self._later.start)
         camera = controller.viewer.scene.camera
         self._events = (controller.viewer.dims.events.current_step, camera.events.zoom, camera.events.center)
@@ -102,6 +107,9 @@ class SessionMemory(QObject):
             hidden_classes=tuple(sorted(look.hidden)),
             shown_panels=tuple(key for key, box in self._show.boxes.items() if box.isChecked()),
             enlarged=controller.grid.enlarged or "",
+            panel_layout=controller.stage.name,
+            large_panel=controller.stage.large,
+            swipe_pair=controller.stage.pair,
             marks=self._take_marks(),
         )
 
@@ -169,8 +177,22 @@ class SessionMemory(QObject):
         if set(state.shown_panels) & show.boxes.keys():
             for key, box in show.boxes.items():
                 box.setChecked(key in state.shown_panels)
+        self._show_layout(state)
         if state.enlarged in state.shown_panels and state.enlarged in show.boxes:
             self._controller.enlarge(state.enlarged)
+
+    def _show_layout(self, state: SessionState) -> None:
+        """Lay the panels out as they were, as far as they are shown."""
+        stage, shown = self._controller.stage, set(state.shown_panels) & self._show.boxes.keys()
+        pair = state.swipe_pair
+        whole = len(pair) == 2 and pair[0] != pair[1] and set(pair) <= shown
+        needed = {"grid": True, "strip": state.large_panel in shown, "swipe": whole}
+        if needed.get(state.panel_layout, False):
+            self._controller.set_layout(
+                state.panel_layout,
+                (pair[0], pair[1]) if whole else stage.pair,
+                large=state.large_panel if state.large_panel in shown else None,
+            )
 
     def _show_place(self, session: Session, state: SessionState) -> None:
         controller = self._controller

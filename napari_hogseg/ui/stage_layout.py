@@ -1,165 +1,31 @@
-"""How the panels share the canvas: all in a grid, or two over each other with a divider to drag.
+"""How the panels share the window: in a grid, one large with a strip of the others, or two over each other.
 
-In a swipe napari draws the left panel alone, and the right one's picture is painted over it on a Qt widget,
-as far as the divider lets it: napari's clipping planes cut no images in 2D. The divider stays where it is on
-screen while the image moves under it. Which panels there are is `panels`' part.
+A layout chooses what napari draws and what is painted beside (`strip`) or over it (`swipe`), and ends where
+its panels go: a hidden one leaves no hole. Which panels there are is `panels`' part.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from qtpy.QtCore import QEvent, QObject, QPoint, QPointF, QRect, Qt, QTimer, Signal
-from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_hogseg.io.errors import InputError
-from napari_hogseg.ui.canvas_access import canvas_widget
+from napari_hogseg.ui.canvas_access import canvas_column, canvas_widget
 from napari_hogseg.ui.live import LiveChannel, on_gui_thread
-from napari_hogseg.ui.panel_picture import PanelPixels
+from napari_hogseg.ui.panel_picture import PanelPicture, PanelPixels, compose
+from napari_hogseg.ui.review_layers import PREDICTION, TRUTH
+from napari_hogseg.ui.strip import PanelStrip
+from napari_hogseg.ui.swipe import Divider, SwipeCover
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    from napari.viewer import Viewer
-
+    from napari_hogseg.ui.painted_panels import PaintedPanels
     from napari_hogseg.ui.review_controller import ReviewController
 
-LayoutName = Literal["grid", "swipe"]
+LayoutName = Literal["grid", "strip", "swipe"]
 LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
-HANDLE_PX, KNOB_PX = 13, 9
-#: The divider is never dragged out of reach.
-_MARGIN_PX = 8
 #: The layers' pixels are written a moment after what is computed arrives.
 SETTLE_MS = 40
-
-
-class Divider(QWidget):
-    """A vertical line over the canvas that one drags.
-
-    Parameters
-    ----------
-    canvas : QWidget
-
-    Attributes
-    ----------
-    moved : Signal()
-    """
-
-    moved = Signal()
-
-    def __init__(self, canvas: QWidget) -> None:
-        super().__init__(canvas)
-        self._canvas, self.share = canvas, 0.5
-        self._held = False
-        self.setMouseTracking(True)
-        self.setObjectName("hogseg divider")
-        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
-        self.setStyleSheet("background: transparent;")
-        self.setCursor(Qt.CursorShape.SplitHCursor)
-        self.setToolTip("Drag to see more of one panel or of the other")
-        canvas.installEventFilter(self)
-        self._place()
-
-    @property
-    def line_px(self) -> float:
-        """Where the line is on the canvas, Qt's pixels."""
-        return float(self.share * self._canvas.width())
-
-    def move_to(self, x: float) -> None:
-        """Put the line somewhere else."""
-        width = max(self._canvas.width(), 2 * _MARGIN_PX + 1)
-        self.share = min(max(x, _MARGIN_PX), width - _MARGIN_PX) / width
-        self._place()
-        self.moved.emit()
-
-    def _place(self) -> None:
-        self.setGeometry(QRect(round(self.line_px) - HANDLE_PX // 2, 0, HANDLE_PX, self._canvas.height()))
-
-    def eventFilter(self, _watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
-        """Keep the share of a canvas that changes its size."""
-        if event is not None and event.type() == QEvent.Type.Resize:
-            self._place()
-            self.moved.emit()
-        return False
-
-    def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Take hold; napari must not pan."""
-        if event is not None:
-            self._held = True
-            event.accept()
-
-    def mouseReleaseEvent(self, _event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Let go."""
-        self._held = False
-
-    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Follow the mouse."""
-        if event is not None and self._held:
-            self.move_to(float(self.mapToParent(event.pos()).x()))
-
-    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Draw a white line on a black one, and a knob."""
-        painter = QPainter(self)
-        middle = HANDLE_PX // 2
-        painter.fillRect(middle - 1, 0, 3, self.height(), QColor(0, 0, 0))
-        painter.fillRect(middle, 0, 1, self.height(), QColor(255, 255, 255))
-        painter.setBrush(QColor(255, 255, 255))
-        painter.drawEllipse(QPointF(middle + 0.5, self.height() / 2), KNOB_PX / 2, KNOB_PX / 2)
-        painter.end()
-
-
-class RightSide(QWidget):
-    """The right panel's picture, right of the divider; the mouse does not notice it.
-
-    Parameters
-    ----------
-    canvas : QWidget
-    viewer : napari.Viewer
-    divider : Divider
-    """
-
-    def __init__(self, canvas: QWidget, viewer: Viewer, divider: Divider) -> None:
-        super().__init__(canvas)
-        self._canvas, self._viewer, self._divider = canvas, viewer, divider
-        self.picture: npt.NDArray[np.uint8] | None = None
-        self.title = ""
-        self.setObjectName("hogseg swipe")
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.stackUnder(divider)
-        divider.moved.connect(self.place)
-        self.place()
-
-    def place(self) -> None:
-        """Reach from the divider to the canvas' right edge."""
-        left = round(self._divider.line_px)
-        self.setGeometry(left, 0, self._canvas.width() - left, self._canvas.height())
-
-    @on_gui_thread
-    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Draw the picture where napari's camera has it."""
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor(0, 0, 0))
-        if self.picture is not None:
-            height, width = self.picture.shape[:2]
-            image = QImage(self.picture.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-            camera = self._viewer.scene.camera
-            painter.translate(self._canvas.width() / 2 - self.x(), self._canvas.height() / 2)
-            painter.scale(camera.zoom, camera.zoom)
-            # Pixel centres are whole numbers in napari, pixel corners in Qt.
-            painter.drawImage(QPointF(-camera.center[-1] - 0.5, -camera.center[-2] - 0.5), image)
-            painter.resetTransform()
-        self._write_title(painter)
-        painter.end()
-
-    def _write_title(self, painter: QPainter) -> None:
-        """Name the panel at the upper right, as napari names the left one."""
-        box = self.fontMetrics().boundingRect(self.title).adjusted(-6, -4, 6, 4)
-        box.moveTopRight(QPoint(self.width() - 3, 10))
-        painter.fillRect(box, QColor(0, 0, 0, 200))
-        painter.setPen(QColor(255, 255, 255))
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, self.title)
 
 
 class StageLayout(QObject):
@@ -173,7 +39,13 @@ class StageLayout(QObject):
     Attributes
     ----------
     changed : Signal()
-        Another layout or another pair.
+        Another layout, another pair or another large panel.
+    name : str
+        One of `LAYOUTS`.
+    pair : (str, str)
+        Panels of a swipe, left and right.
+    large : str
+        The large panel beside a strip.
     """
 
     changed = Signal()
@@ -182,18 +54,29 @@ class StageLayout(QObject):
         super().__init__(controller)
         self._controller = controller
         self.name: LayoutName = "grid"
-        self.pair = ("truth", "prediction")
+        self.pair = (TRUTH, PREDICTION)
+        self.large = TRUTH
         self.divider: Divider | None = None
-        self.right: RightSide | None = None
-        self._pictures = LiveChannel("swipe", self)
-        self._pictures.ready.connect(self._on_picture)
+        self.cover: SwipeCover | None = None
+        self.strip: PanelStrip | None = None
+        self.pointed: str | None = None
+        self._busy = False
+        self._pictures = LiveChannel("panels' pictures", self)
+        self._pictures.ready.connect(self._on_pictures)
         self._later = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._later.timeout.connect(self._compose)
+        # A deleted layer: napari is still inside its own removal.
+        self._soon = QTimer(self, singleShot=True, interval=0)
+        self._soon.timeout.connect(self._on_panels)
+        controller.grid.changed.connect(self._on_panels)
+        controller.grid.closed.connect(lambda _key: self._soon.start())
         controller.viewer.scene.camera.events.connect(self._on_camera)
         for signal in (controller.live_changed, controller.look_changed, controller.corrections_changed):
             signal.connect(self._on_pixels)
 
-    def choose(self, name: str, pair: tuple[str, str] | None = None) -> None:
+    # --- what is chosen ---------------------------------------------------------------------------
+
+    def choose(self, name: str, pair: tuple[str, str] | None = None, large: str | None = None) -> None:
         """Take another layout.
 
         Raises
@@ -206,65 +89,194 @@ class StageLayout(QObject):
         pair = pair or self.pair
         if pair[0] == pair[1]:
             raise InputError("A swipe needs two panels", where=pair[0], remedy="Choose another for one side.")
-        self.name, self.pair = name, pair
+        self.name, self.pair, self.large = name, pair, large or self.large
         self.apply()
         self.changed.emit()
 
     def apply(self) -> None:
         """Stand the layout up, again after a clip was opened."""
-        grid, swiping = self._controller.grid, self.name == "swipe"
+        grid = self._controller.grid
         if not grid.panels:
             return
-        if swiping:
-            for key in self.pair:
+        self._busy = True
+        try:
+            needed = {"grid": (), "strip": (self.large,), "swipe": self.pair}[self.name]
+            for key in needed:
                 if not grid.is_shown(key):
                     self._controller.set_panel_visible(key, visible=True)
-            self._stand_up()
-        if self.divider is not None and self.right is not None:
-            self.divider.setVisible(swiping)
-            self.right.setVisible(swiping)
-        self._controller.viewer.canvas.grid.enabled = True
-        grid.swipe(self.pair if swiping else None)
+            self._controller.viewer.canvas.grid.enabled = True
+            grid.enlarge(None)
+        finally:
+            self._busy = False
+        self._on_panels()
+
+    # --- what is where ----------------------------------------------------------------------------
+
+    @property
+    def swiping(self) -> bool:
+        """Whether two panels are over each other now; not while one has the canvas for itself."""
+        return self.name == "swipe" and self._controller.grid.enlarged is None
+
+    @property
+    def drawn(self) -> str:
+        """Panel of a swipe that napari draws: the ground truth if it can, as only that can be painted."""
+        return TRUTH if TRUTH in self.pair else self.pair[0]
+
+    def panel_under_mouse(self) -> str | None:
+        """Find the panel that the mouse is in, whoever draws it; None between them."""
+        if self.pointed is not None:
+            return self.pointed
+        panel = self._controller.grid.panel_at(self._controller.viewer.cursor.viewbox)
+        return None if panel is None else panel.key
+
+    def set_cross(self, place: tuple[float, float] | None) -> None:
+        """Show a cross in the small panels; the canvas' own are `linked_cursor`'s part."""
+        if self.strip is not None:
+            self.strip.set_cross(place)
+
+    # --- panels come and go -----------------------------------------------------------------------
+
+    @on_gui_thread
+    def _on_panels(self) -> None:
+        if self._busy or not self._controller.grid.panels:
+            return
+        self._busy = True
+        try:
+            self._leave_missing()
+            self._present()
+        finally:
+            self._busy = False
         self._on_pixels()
 
-    def _stand_up(self) -> None:
-        canvas = None if self.divider is not None else canvas_widget(self._controller.viewer)
-        if canvas is not None:
-            self.divider = Divider(canvas)
-            self.right = RightSide(canvas, self._controller.viewer, self.divider)
+    def _leave_missing(self) -> None:
+        """Go back to the grid, or to another large panel, where one of the layout's is hidden or deleted."""
+        grid, titles = self._controller.grid, self._controller.layers.title_of
+        if self.name == "swipe":
+            missing = [titles(key) for key in self.pair if not grid.is_shown(key)]
+            if missing:
+                self.name = "grid"
+                self._controller.said.emit(f"{missing[0]} is not shown: back to the grid")
+                self.changed.emit()
+        elif self.name == "strip" and not grid.is_shown(self.large):
+            if grid.shown:
+                self.large = grid.shown[0].key
+            self.changed.emit()
+
+    def _present(self) -> None:
+        grid = self._controller.grid
+        self._show_swipe()  # before `changed` is told: what else is drawn over the canvas comes on top then
+        if self.name == "swipe":
+            grid.present(self.drawn, tuple(key for key in self.pair if key != self.drawn))
+        elif self.name == "strip" and grid.is_shown(self.large):
+            grid.present(self.large, tuple(panel.key for panel in grid.shown if panel.key != self.large))
+        else:
+            grid.present(None)
+        self._show_strip()
+
+    def _show_swipe(self) -> None:
+        if self.swiping and self.divider is None:
+            canvas = canvas_widget(self._controller.viewer)
+            if canvas is not None:
+                self.divider = Divider(canvas)
+                self.cover = SwipeCover(canvas, self._controller.viewer, self.divider)
+                self._listen(self.cover)
+        if self.divider is not None and self.cover is not None:
+            if self.swiping:
+                other = self.pair[1] if self.drawn == self.pair[0] else self.pair[0]
+                self.cover.cover(other, at_right=other == self.pair[1])
+            self.divider.setVisible(self.swiping)
+            self.cover.setVisible(self.swiping)
+
+    def _show_strip(self) -> None:
+        grid, session = self._controller.grid, self._controller.session
+        small: tuple[str, ...] = ()
+        if self.name == "strip" and grid.enlarged is None and session is not None:
+            small = tuple(panel.key for panel in grid.shown if panel.key != self.large)
+        if small and self.strip is None:
+            found = canvas_column(self._controller.viewer)
+            if found is not None:
+                self.strip = PanelStrip(*found, self._controller.viewer)
+                self._listen(self.strip)
+        if self.strip is not None:
+            frame = (1, 1) if session is None else session.store.shape[1:]
+            self.strip.show_panels(small, frame)
+
+    def _listen(self, painted: PaintedPanels) -> None:
+        painted.pointed.connect(self._on_pointed)
+        painted.pressed.connect(self._on_pressed)
+        painted.wanted.connect(self._on_wanted)
+
+    def _on_pointed(self, key: str | None) -> None:
+        self.pointed = key
+        if key is None:
+            self.set_cross(None)
+
+    def _on_pressed(self, key: str) -> None:
+        layer, layers = self._controller.truth_layer, self._controller.layers
+        if key != TRUTH and layer is not None and str(layer.mode) not in ("pan_zoom", "transform"):
+            self._controller.said.emit(
+                f"Strokes go to {layers.title_of(TRUTH)}, not to {layers.title_of(key)}"
+            )
+
+    def _on_wanted(self, key: str) -> None:
+        if self.name == "strip":
+            self._controller.set_layout("strip", large=key)
+        else:
+            self._controller.enlarge(key)
+
+    # --- pixels -----------------------------------------------------------------------------------
+
+    @property
+    def _painted(self) -> dict[str, PaintedPanels]:
+        """Who paints which panel now."""
+        painters = (self.cover if self.swiping else None, self.strip)
+        return {key: widget for widget in painters if widget is not None for key in widget.windows()}
 
     def _on_pixels(self, _state: object = None) -> None:
-        if self.name == "swipe":
+        if self.name != "grid" and not self._later.isActive():  # started anew it would never come in playback
             self._later.start()
 
     def _on_camera(self, _event: object = None) -> None:
-        if self.right is not None and self.name == "swipe":
-            self.right.update()
+        for widget in (self.cover, self.strip):
+            if widget is not None and widget.isVisible():
+                widget.update()
 
     @on_gui_thread
     def _compose(self) -> None:
         if self._controller.layers.updating:
             self._later.start()
             return
-        session, panel = self._controller.session, self._controller.grid.get(self.pair[1])
-        if session is not None and panel is not None and panel.overlay is not None:
-            frame_index = session.live.state.frame_index
-            if self.right is not None:
-                self.right.title = panel.overlay.name  # as the person may have named it
-            self._pictures.request(frame_index, PanelPixels.of(panel, frame_index).composed)
+        session, grid, painted = self._controller.session, self._controller.grid, self._painted
+        if session is None or not painted:
+            return
+        state = session.live.state
+        # The mask of the frame that is behind it, not of the slider's: a picture is whole.
+        frame_index = state.frame_index if state.shown is None else state.shown
+        wanted = {}
+        for key, widget in painted.items():
+            panel = grid.get(key)
+            if panel is not None and panel.overlay is not None:
+                widget.titles[key] = self._controller.layers.title_of(key)
+                wanted[key] = PanelPixels.of(panel, frame_index)
+        self._pictures.request(frame_index, lambda: compose(wanted))
 
     @on_gui_thread
-    def _on_picture(self, picture: npt.NDArray[np.uint8]) -> None:
-        if self.right is not None:
-            self.right.picture = picture
-            self.right.update()
+    def _on_pictures(self, pictures: dict[str, PanelPicture]) -> None:
+        for key, widget in self._painted.items():
+            if key in pictures:
+                widget.pictures[key] = pictures[key]
+                widget.update()
 
     def close(self) -> None:
         """Let go of the viewer."""
         self._later.stop()
+        self._soon.stop()
         self._pictures.close()
         self._controller.viewer.scene.camera.events.disconnect(self._on_camera)
-        for widget in (self.right, self.divider):
+        self._controller.grid.changed.disconnect(self._on_panels)
+        for widget in (self.cover, self.divider):
             if widget is not None:
                 widget.deleteLater()
-        self.right = self.divider = None
+        if self.strip is not None:
+            self.strip.let_go()
+        self.cover = self.divider = self.strip = None

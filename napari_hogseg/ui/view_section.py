@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 SWATCH_PX = 14
 #: U-Net has four decoder stages with a head, U2-Net six.
 NUM_STAGES = 6
+LAYOUT_TITLES = {"grid": "grid", "strip": "large + strip", "swipe": "swipe"}
 
 
 class ShowSection(Section):
@@ -65,15 +66,17 @@ class ShowSection(Section):
         self.stage.addItems(["all stages", *(f"stage {number}" for number in range(1, NUM_STAGES + 1))])
         self.stage.setToolTip("Decoder stage whose HOG residual is drawn; stage 1 is the finest.")
         self.layout_box = QComboBox()
-        self.layout_box.addItems(LAYOUTS)
-        self.layout_box.setToolTip("swipe: two panels over each other, with a divider to drag")
+        for name in LAYOUTS:
+            self.layout_box.addItem(LAYOUT_TITLES[name], name)
+        self.layout_box.setToolTip(
+            "large + strip: one panel large, the others small beside it or below; a double click makes "
+            "another one large. swipe: two panels over each other, with a divider to drag."
+        )
+        self.large = QComboBox()
         self.pair = (QComboBox(), QComboBox())
         for box, chosen in zip(self.pair, controller.stage.pair, strict=True):
-            for key in ORDER:
-                box.addItem(TITLES[key], key)
-            box.setCurrentIndex(ORDER.index(chosen))
-            box.setEnabled(False)
-            box.currentIndexChanged.connect(lambda: self._on_layout())
+            self._fill(box, chosen)
+        self._fill(self.large, controller.stage.large)
         self.layout_box.currentTextChanged.connect(lambda: self._on_layout())
         controller.stage.changed.connect(self._show_layout)
         self.note = wrapped_label()
@@ -88,6 +91,13 @@ class ShowSection(Section):
         controller.panel_closed.connect(self._on_panel_closed)
         controller.live_changed.connect(self._on_live)
 
+    def _fill(self, box: QComboBox, chosen: str) -> None:
+        for key in ORDER:
+            box.addItem(TITLES[key], key)
+        box.setCurrentIndex(ORDER.index(chosen))
+        box.setEnabled(False)
+        box.currentIndexChanged.connect(lambda: self._on_layout())
+
     def _lay_out(self) -> None:
         grid = QGridLayout()
         for position, box in enumerate(self.boxes.values()):
@@ -100,6 +110,7 @@ class ShowSection(Section):
         self.body.addLayout(grid)
         form = QFormLayout()
         form.addRow("Layout", self.layout_box)
+        form.addRow("Large panel", self.large)
         form.addRow("Swipe, left", self.pair[0])
         form.addRow("Swipe, right", self.pair[1])
         form.addRow("Mask opacity", self.opacity)
@@ -121,12 +132,14 @@ class ShowSection(Section):
 
     def _on_layout(self) -> None:
         left, right = (str(box.currentData()) for box in self.pair)
-        self._controller.set_layout(self.layout_box.currentText(), (left, right))
+        large = str(self.large.currentData())
+        self._controller.set_layout(str(self.layout_box.currentData()), (left, right), large=large)
 
     def _show_layout(self) -> None:
         stage = self._controller.stage
         for box, index in (
             (self.layout_box, LAYOUTS.index(stage.name)),
+            (self.large, ORDER.index(stage.large)),
             *zip(self.pair, map(ORDER.index, stage.pair), strict=True),
         ):
             with QSignalBlocker(box):
@@ -136,6 +149,7 @@ class ShowSection(Section):
                 check.setChecked(self._controller.grid.is_shown(key))
         for box in self.pair:
             box.setEnabled(stage.name == "swipe")
+        self.large.setEnabled(stage.name == "strip")
 
     def _on_look(self) -> None:
         look = replace(

@@ -1,13 +1,16 @@
-"""Layouts: two panels over each other."""
+"""Layouts: two panels over each other; one large with a strip of the others."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
-from review_cases import canvas_of, write_clip
+from review_cases import canvas_of, drag, settle, write_clip
+
+LEFT, NO_KEY = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
 
 def at(review, x):
@@ -59,3 +62,174 @@ def test_a_pair_of_one_panel_is_refused(review, clip_folder):
     review.controller.set_layout("swipe", ("hog", "hog"))
     assert "two panels" in review.dock.message.text()
     assert review.controller.stage.name == "grid"
+
+
+def window_point(widget, key, row, column):
+    """Where a place of the image is in a panel that Qt paints."""
+    x, y = widget.windows()[key].point(row, column)
+    return QPoint(round(x), round(y))
+
+
+def point_at(review, widget, key, row, column):
+    """Move the mouse there until napari's cursor has it."""
+
+    def arrived():
+        QTest.mouseMove(widget, window_point(widget, key, row, column))
+        QTest.qWait(20)
+        there = review.viewer.cursor.position[-2:]
+        within = 1.0 / widget.windows()[key].zoom
+        return (
+            review.controller.stage.pointed == key
+            and abs(there[0] - row) + abs(there[1] - column) < 2 * within
+        )
+
+    review.wait(arrived)
+
+
+@pytest.mark.alone
+def test_the_mouse_acts_on_the_panel_that_is_under_it_in_a_swipe(review, clip_folder, model_folder):
+    review.open(clip_folder)
+    review.load(model_folder)
+    controller, store = review.controller, review.controller.session.store
+    controller.set_layout("swipe", ("prediction", "truth"))  # painted on the right: napari draws it there too
+    QTest.qWait(400)
+    cover, before = controller.stage.cover, store.mask(0)
+    assert (cover.key, cover.at_right) == ("prediction", False)
+    point_at(review, cover, "prediction", 30, 20)
+    assert controller.stage.panel_under_mouse() == "prediction"
+    review.wait(lambda: review.dock.probe.text().startswith("(30, 20)"))
+    controller.select_class(2)
+    drag_on(cover, [window_point(cover, "prediction", 30, column) for column in (20, 30)])
+    np.testing.assert_array_equal(store.mask(0), before)
+    assert "Strokes go to Ground truth" in review.dock.status.text()
+    row, column = cover.windows()["prediction"].place(
+        canvas_of(review).width() * 0.7, canvas_of(review).height() / 2
+    )
+    points = [
+        QPoint(*(round(each) for each in cover.windows()["prediction"].point(row, column + step)))
+        for step in (0, 5)
+    ]
+    drag(review, points)
+    review.wait(lambda: (store.mask(0) != before).any())
+    assert (np.argwhere(store.mask(0) != before)[:, 1] > WIDTH_MIDDLE).all()
+    controller.truth_layer.mode = "pan_zoom"
+
+    QTest.mouseDClick(cover, LEFT, NO_KEY, window_point(cover, "prediction", 30, 20))
+    assert controller.grid.enlarged == "prediction"
+    review.wait(lambda: not cover.isVisible())
+    QTest.mouseDClick(canvas_of(review), LEFT, NO_KEY, canvas_of(review).rect().center())
+    review.wait(cover.isVisible)
+    assert (controller.grid.enlarged, controller.stage.name) == (None, "swipe")
+
+
+def drag_on(widget, points):
+    QTest.mousePress(widget, LEFT, NO_KEY, points[0])
+    for point in points[1:]:
+        QApplication.sendEvent(widget, QMouseEvent(QEvent.Type.MouseMove, QPointF(point), LEFT, LEFT, NO_KEY))
+    QTest.mouseRelease(widget, LEFT, NO_KEY, points[-1])
+
+
+WIDTH_MIDDLE = 60
+
+
+def test_a_swipe_ends_where_one_of_its_panels_goes(review, clip_folder):
+    review.open(clip_folder)
+    controller, show = review.controller, review.dock.show_section
+    controller.set_layout("swipe", ("hog", "errors"))
+    QTest.qWait(200)
+    cover = controller.stage.cover
+    assert cover.isVisible()
+    show.boxes["errors"].setChecked(False)
+    assert controller.stage.name == show.layout_box.currentData() == "grid"
+    assert "Boundary errors is not shown" in review.dock.status.text()
+    assert [panel.key for panel in controller.grid.panels if panel.backdrop.visible] == [
+        "truth",
+        "hog",
+        "prediction",
+    ]
+    controller.set_layout("swipe", ("hog", "errors"))
+    review.wait(cover.isVisible)
+    assert show.boxes["errors"].isChecked()
+    review.viewer.layers.remove("HOG map")  # the one that napari draws
+    review.wait(lambda: controller.stage.name == "grid" and not cover.isVisible())
+    review.wait(lambda: "Frame (HOG)" not in [layer.name for layer in review.viewer.layers])
+    seen = [panel.key for panel in controller.grid.panels if panel.backdrop.visible]
+    assert seen == ["truth", "prediction", "errors"]
+    controller.enlarge("errors")
+    review.viewer.layers.remove("Boundary errors")
+    review.wait(lambda: review.layer("Ground truth").visible)  # not an empty canvas
+
+
+@pytest.mark.alone
+def test_one_large_panel_and_a_strip_of_the_others(review, clip_folder, model_folder):
+    review.open(clip_folder)
+    review.load(model_folder)
+    controller, show, canvas = review.controller, review.dock.show_section, canvas_of(review)
+    whole = canvas.height() * canvas.width()
+    QTest.keyClick(canvas, Qt.Key.Key_Q)
+    assert controller.stage.name == show.layout_box.currentData() == "strip"
+    strip = controller.stage.strip
+    review.wait(lambda: strip.isVisible() and canvas.height() * canvas.width() < whole)
+    review.wait(lambda: set(strip.pictures) == {"hog", "prediction", "errors"})
+    settle(review)
+    assert review.viewer.canvas.grid.actual_shape(review.viewer.layers) == (1, 1)
+    assert not strip.geometry().intersects(canvas.geometry())
+
+    point_at(review, strip, "errors", 40, 60)  # a cross in the large panel, and in the small ones but its own
+    ((y, x),) = review.dock.linked_cursor.overlay.points
+    np.testing.assert_allclose(strip.cross, (40, 60), atol=1)
+    camera = review.viewer.scene.camera
+    np.testing.assert_allclose(
+        ((y - canvas.height() / 2) / camera.zoom, (x - canvas.width() / 2) / camera.zoom),
+        np.array(strip.cross) - camera.center[-2:],
+        atol=0.5,
+    )
+    review.wait(lambda: probe_is_at_the_cursor(review))
+    QTest.mouseMove(canvas, QPoint(round(x), round(y)))
+    review.wait(lambda: controller.stage.pointed is None and strip.cross is not None)
+    np.testing.assert_allclose(review.viewer.cursor.position[-2:], (40, 60), atol=1)
+    review.wait(lambda: probe_is_at_the_cursor(review))
+    assert review.dock.linked_cursor.overlay.points == ()
+
+    paint_on_the_large_panel(review, QPoint(round(x), round(y)))
+
+    zoom = camera.zoom
+    drag_on(strip, [window_point(strip, "hog", 40, column) for column in (60, 70)])
+    assert camera.center[-1] < 60
+    camera.zoom = 2 * zoom
+    before_px = strip.windows()["hog"].zoom
+    QTest.mouseDClick(strip, LEFT, NO_KEY, window_point(strip, "prediction", 48, 50))
+    assert (controller.stage.large, show.large.currentData()) == ("prediction", "prediction")
+    review.wait(lambda: camera.zoom < 1.5 * zoom and strip.windows()["hog"].zoom < before_px)  # fitted anew
+    assert review.layer("Prediction").visible
+    assert not review.layer("Ground truth").visible
+    controller.select_class(1)
+    assert "cannot be painted" in review.dock.status.text()
+    review.wait(lambda: "truth" in strip.pictures)
+
+    for key in ("residual", "difference", "proposal"):
+        show.boxes[key].setChecked(True)
+    review.wait(lambda: len(strip.windows()) == 6)
+    review.viewer.layers.remove("Prediction")  # another panel is large now
+    review.wait(lambda: controller.stage.large == "truth" and review.layer("Ground truth").visible)
+    assert len(strip.windows()) == 5
+    QTest.mouseDClick(canvas, LEFT, NO_KEY, canvas.rect().center())
+    review.wait(lambda: not strip.isVisible() and controller.grid.enlarged == "truth")
+    QTest.keyClick(canvas, Qt.Key.Key_Q, Qt.KeyboardModifier.ShiftModifier)
+    review.wait(lambda: canvas.height() * canvas.width() == whole)
+    assert controller.stage.name == "grid"
+
+
+def paint_on_the_large_panel(review, point):
+    """Paint where the strip's panel was pointed at, (40, 60)."""
+    store = review.controller.session.store
+    before = store.mask(0)
+    review.controller.select_class(2)
+    drag(review, [point, point + QPoint(8, 0)])
+    review.wait(lambda: store.mask(0)[40, 60] == 2 != before[40, 60])
+    review.controller.truth_layer.mode = "pan_zoom"
+
+
+def probe_is_at_the_cursor(review):
+    row, column = (round(each) for each in review.viewer.cursor.position[-2:])
+    return review.dock.probe.text().startswith(f"({row}, {column})")

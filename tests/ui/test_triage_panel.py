@@ -323,7 +323,7 @@ def test_doubtful_contours_are_looked_for_listed_and_gone_to(triage) -> None:
     assert set(marks_on(triage).contours) == set(panel.doubts.reports[2].segments)
     triage.controller.set_layout("swipe", ("prediction", "truth"))
     over = canvas_of(triage).children()
-    assert over.index(marks_on(triage)) > over.index(triage.controller.stage.right)
+    assert over.index(marks_on(triage)) > over.index(triage.controller.stage.cover)
     triage.controller.set_layout("grid")
     panel.next_blob()  # somewhere else: nothing is chosen any more
     panel.contours.drawn.setCurrentText("the chosen one")
