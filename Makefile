@@ -48,8 +48,7 @@ demo: $(VENV)/.ready-$(QT)-demo ## open napari on the sample clip; without a dis
 	$(ON_SCREEN) $(RUN) -m napari_hogseg.ui.demo $(if $(HEADLESS),--screenshot demo.png)
 
 test: lint ## every check and every test (what .ci/run runs)
-	$(STRICT) $(ON_SCREEN) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not alone" $(PYTEST_ARGS)
-	$(STRICT) $(ON_SCREEN) $(BIN)/python -m pytest -m alone $(PYTEST_ARGS) || [ $$? -eq 5 ]  # 5: none of them was asked for
+	$(STRICT) QT_API=$(QT) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.ready-$(QT)-test ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

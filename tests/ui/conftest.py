@@ -13,9 +13,6 @@ import pytest
 
 NEEDS_WINDOW = {"qapp", "qtbot", "make_napari_viewer", "make_napari_viewer_proxy"}
 HAS_NAPARI = importlib.util.find_spec("napari") is not None
-HAS_DISPLAY = not sys.platform.startswith("linux") or any(
-    os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
-)
 #: Threads and children get this long to end by themselves, such as the one that compiles the HOG kernels.
 LEAK_PATIENCE_S = 30.0
 
@@ -36,13 +33,17 @@ NAPARI_WARNINGS = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Asked here, not on import: pytest-xvfb opens its screen in between.
+    shown = not sys.platform.startswith("linux") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
     for item in items:
         if "tests/ui" not in item.path.as_posix():
             continue
         for text in NAPARI_WARNINGS:
             item.add_marker(pytest.mark.filterwarnings(text))
-        if not HAS_DISPLAY and NEEDS_WINDOW & set(getattr(item, "fixturenames", ())):
-            reason = "napari's canvas needs a display: run under xvfb-run -a"
+        if not shown and NEEDS_WINDOW & set(getattr(item, "fixturenames", ())):
+            reason = "napari's canvas needs a display: install Xvfb"
             item.add_marker(pytest.mark.skip(reason=reason))
 
 

@@ -11,8 +11,6 @@ from review_cases import canvas_of, canvas_point
 
 from napari_hogseg.ui.cells import Cells
 
-pytestmark = pytest.mark.alone  # places of the mouse, while the window is drawn in time
-
 
 def move_to(review, row, column, cell):
     def there():  # the window may still be laying out its docks: the place is asked for anew

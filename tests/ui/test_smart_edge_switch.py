@@ -8,8 +8,6 @@ from PIL import Image
 from qtpy.QtTest import QTest
 from review_cases import HEIGHT, WIDTH, canvas_point, drag, truth_mask, write_clip
 
-pytestmark = pytest.mark.alone  # strokes by mouse, while the window is drawn in time
-
 BAR = np.zeros((HEIGHT, WIDTH), bool)
 BAR[40:56] = True
 

@@ -86,7 +86,6 @@ def point_at(review, widget, key, row, column):
     review.wait(arrived)
 
 
-@pytest.mark.alone
 def test_the_mouse_acts_on_the_panel_that_is_under_it_in_a_swipe(review, clip_folder, model_folder):
     review.open(clip_folder)
     review.load(model_folder)
@@ -160,7 +159,6 @@ def test_a_swipe_ends_where_one_of_its_panels_goes(review, clip_folder):
     review.wait(lambda: review.layer("Ground truth").visible)  # not an empty canvas
 
 
-@pytest.mark.alone
 def test_one_large_panel_and_a_strip_of_the_others(review, clip_folder, model_folder):
     review.open(clip_folder)
     review.load(model_folder)
