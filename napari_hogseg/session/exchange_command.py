@@ -16,6 +16,7 @@ from napari_hogseg.data.scheme import IGNORE
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.session.annotations import AnnotationStore
 from napari_hogseg.session.exchange import FolderMasks, export_review, import_masks
+from napari_hogseg.session.exit_codes import run_and_tell
 from napari_hogseg.session.session_clip import open_session_clip
 
 if TYPE_CHECKING:
@@ -24,30 +25,19 @@ if TYPE_CHECKING:
     from napari_hogseg.session.clips import Clip
     from napari_hogseg.session.exchange import ExportReport, ImportReport
 
-BAD_INPUT, DISK, INTERRUPTED = 2, 3, 130
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; gives the exit code."""
     options = _parser().parse_args(arguments)
-    try:
+
+    def work() -> ExportReport | ImportReport:
         clip = open_session_clip(options.session, options.clip, options.masks)
         try:
-            report = _export(options, clip) if options.what == "export" else _import(options, clip)
+            return _export(options, clip) if options.what == "export" else _import(options, clip)
         finally:
             clip.source.close()
-    except InputError as error:
-        place = "" if error.where is None else f" [{error.where}]"
-        sys.stderr.write(f"error: {error.what}{place}\n{error.remedy}\n")
-        return BAD_INPUT
-    except OSError as error:
-        sys.stderr.write(f"error: {error}\nFree space or choose another folder; nothing is half-written.\n")
-        return DISK
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped: every file and frame that was written is whole\n")
-        return INTERRUPTED
-    sys.stdout.write(f"{report}\n")
-    return 0
+
+    return run_and_tell(work, "every file and frame that was written is whole")
 
 
 def _export(options: Any, clip: Clip) -> ExportReport:  # noqa: ANN401 - argparse's

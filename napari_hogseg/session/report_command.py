@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.session.annotations import AnnotationStore
 from napari_hogseg.session.blob_codec import ErrorBlobCodec
+from napari_hogseg.session.exit_codes import run_and_tell
 from napari_hogseg.session.film import PANELS, FilmOptions, write_film
 from napari_hogseg.session.overlays import MASK_STYLES
 from napari_hogseg.session.ranges import FrameRange
@@ -29,32 +30,21 @@ if TYPE_CHECKING:
     from napari_hogseg.session.clips import Clip
     from napari_hogseg.session.survey_file import SurveyRecord
 
-BAD_INPUT, DISK, INTERRUPTED = 2, 3, 130
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; gives the exit code."""
     options = _parser().parse_args(arguments)
-    try:
+
+    def work() -> str:
         clip = open_session_clip(options.session, options.clip, options.masks)
         store = AnnotationStore(options.session, clip.identity, clip.truth, settle_s=0.0)
         try:
-            done = (_report if options.what == "report" else _film)(options, clip, store)
+            return (_report if options.what == "report" else _film)(options, clip, store)
         finally:
             store.close()
             clip.source.close()
-    except InputError as error:
-        place = "" if error.where is None else f" [{error.where}]"
-        sys.stderr.write(f"error: {error.what}{place}\n{error.remedy}\n")
-        return BAD_INPUT
-    except OSError as error:
-        sys.stderr.write(f"error: {error}\nFree space or choose another place; nothing is half-written.\n")
-        return DISK
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped: nothing was written\n")
-        return INTERRUPTED
-    sys.stdout.write(f"{done}\n")
-    return 0
+
+    return run_and_tell(work, "nothing was written")
 
 
 def _report(options: Any, clip: Clip, store: AnnotationStore) -> str:  # noqa: ANN401 - argparse's

@@ -72,6 +72,8 @@ class LiveState:
         Of `frame_index`.
     extras : Extras or None
         HOG residual and difference of two models, of `frame_index`.
+    stale : bool
+        Whether somebody has painted since `scores` and the error panel were computed.
     """
 
     frame_index: int = 0
@@ -82,6 +84,7 @@ class LiveState:
     mask_note: str = ""
     scores: Scores | None = None
     extras: Extras | None = None
+    stale: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +209,7 @@ class LiveReview(QObject):
         if frame_index != self.state.frame_index:
             self._direction = 1 if frame_index > self.state.frame_index else -1
         self._idle.stop()
-        self._set_state(frame_index=frame_index, scores=None, mask_note="", extras=None)
+        self._set_state(frame_index=frame_index, scores=None, mask_note="", extras=None, stale=False)
         render = partial(self._renderer.render, frame_index, self._hog, self._layers.outline_colors)
         self._frames.request(frame_index, render)
 
@@ -234,7 +237,7 @@ class LiveReview(QObject):
         for channel in (self._predictions, self._comparisons, self._extras, self._ahead):
             channel.invalidate()
         self._predicted = None
-        self._set_state(predicted=None, prediction_error=None, scores=None, extras=None)
+        self._set_state(predicted=None, prediction_error=None, scores=None, extras=None, stale=False)
         for key in (RESIDUAL, DIFFERENCE):
             self._layers.blank(key)
         if self._view is not None:
@@ -257,6 +260,8 @@ class LiveReview(QObject):
         """Compare again soon: somebody paints."""
         if frame_index == self.state.frame_index:
             self._repaint.start()
+            if self.state.scores is not None and not self.state.stale:
+                self._set_state(stale=True)
 
     def close(self) -> None:
         """End the threads."""
@@ -317,6 +322,7 @@ class LiveReview(QObject):
             prediction_error=None,
             scores=comparison.scores if current and comparison is not None else None,
             mask_note=assessment.note,
+            stale=self._repaint.isActive(),
         )
         self.compute_extras()
         if current:
@@ -377,7 +383,7 @@ class LiveReview(QObject):
         if self._view is not None:
             self._layers.show(PREDICTION, self._view.frame, None)
             self._layers.show(ERRORS, self._view.frame, None)
-        self._set_state(predicted=None, prediction_error=error, scores=None)
+        self._set_state(predicted=None, prediction_error=error, scores=None, stale=False)
 
     def _on_painting_settled(self) -> None:
         predicted, predictor = self._predicted, self._predictor
@@ -407,7 +413,7 @@ class LiveReview(QObject):
         self._idle.start(0)
 
     def _on_comparison_failed(self, _frame_index: object, error: InputError) -> None:
-        self._set_state(scores=None, mask_note=str(error))
+        self._set_state(scores=None, mask_note=str(error), stale=False)
 
     def _set_state(self, **changes: object) -> None:
         self.state = replace(self.state, **changes)  # type: ignore[arg-type]

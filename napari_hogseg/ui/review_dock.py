@@ -318,9 +318,10 @@ def describe(state: LiveState, num_frames: int, *, has_model: bool) -> str:
     if state.predicted is None:
         return f"{frame}: predicting ..."
     if state.predicted != state.frame_index:
-        return f"{frame}: predicting ... (panels 3 and 4 show frame {state.predicted})"
+        return f"{frame}: predicting ... (prediction and errors are stale: of frame {state.predicted})"
     if state.scores is not None:
-        return f"{frame}: mean IoU {state.scores.mean_iou:.3f}"
+        stale = " (stale: painted on since)" if state.stale else ""
+        return f"{frame}: mean IoU {state.scores.mean_iou:.3f}{stale}"
     return f"{frame}: {'no comparison' if state.mask_note else 'comparing ...'}"
 
 
@@ -341,7 +342,9 @@ def notice(state: LiveState, *, has_model: bool, waiting: bool) -> str:
     if state.prediction_error is not None:
         return "The model failed on this frame"
     if waiting and state.predicted not in (None, state.frame_index):
-        return f"Predicting frame {state.frame_index}; the lower panels show frame {state.predicted}"
+        return (
+            f"Predicting frame {state.frame_index}; prediction and errors still show frame {state.predicted}"
+        )
     return ""
 
 

@@ -67,6 +67,7 @@ class ScoresSection(Section):
     def show_state(self, state: LiveState) -> None:
         """Show the scores of a state or its reason for none."""
         self._table.setVisible(state.scores is not None)
+        self._table.setDisabled(state.stale)  # grey until it is compared anew
         self.note.setText(self._why(state))
         if state.scores is not None:
             self._fill(state.scores)

@@ -189,10 +189,15 @@ def test_the_error_map_follows_the_brush(review, clip_folder, model_folder):
     review.open(clip_folder)
     review.load(model_folder)
     layer = review.layer("Ground truth")
-    before = review.state().scores
+    before, said = review.state().scores, []
+    review.controller.session.live.state_changed.connect(lambda _: said.append(review.dock.status.text()))
     layer.fill((0, 48, 40), 3)
     review.wait(lambda: review.state().scores is not before)
     settle(review)
+    assert "(stale: painted on since)" in said[0]
+    assert f"mean IoU {before.mean_iou:.3f}" in said[0]
+    assert not review.state().stale
+    assert "stale" not in review.dock.status.text()
     prediction = pixels(review, "Prediction") - np.uint8(1)
     truth = review.controller.session.store.mask(0)
     assert (truth == 2).sum() > (truth_mask(0) == 2).sum()
@@ -393,9 +398,9 @@ class SlowPredictor:
     def __getattr__(self, name):
         return getattr(self._predictor, name)
 
-    def predict(self, frame_HWC):
+    def predict_with_probabilities(self, frame_HWC):
         assert self._gate.wait(20)
-        return self._predictor.predict(frame_HWC)
+        return self._predictor.predict_with_probabilities(frame_HWC)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from PIL import Image
 from qtpy.QtTest import QTest
 from review_cases import HEIGHT, WIDTH, canvas_point, drag, truth_mask, write_clip
