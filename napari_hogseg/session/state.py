@@ -91,6 +91,8 @@ class SessionState(BaseModel):
         Their keys; empty: those that are shown at first.
     enlarged : str
         Key of the panel that has the canvas for itself; empty where none has.
+    panel_names : dict of str to str
+        Names that the reviewer gave, by key.
     panel_layout : str
         How the panels share the window; empty: as it is.
     large_panel : str
@@ -120,6 +122,7 @@ class SessionState(BaseModel):
     hidden_classes: tuple[int, ...] = ()
     shown_panels: tuple[str, ...] = ()
     enlarged: str = ""
+    panel_names: dict[str, str] = Field(default_factory=dict)
     panel_layout: str = ""
     large_panel: str = ""
     swipe_pair: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
     from napari.layers import Layer
+    from napari.utils.events import Event
     from napari.viewer import Viewer
 
     from napari_hogseg.data.scheme import LabelScheme
@@ -54,6 +55,7 @@ TITLES = {
     DIFFERENCE: "Difference of models",
     PROPOSAL: "Proposal (not saved)",
 }
+MAX_NAME_CHARS = 60
 
 #: Longest run of layer updates before napari gets a turn. A 1080p layer takes about 8 ms.
 TURN_S = 0.012
@@ -100,9 +102,12 @@ class ReviewLayers(QObject):
     ----------
     opened : Signal()
         All panels stand.
+    renamed : Signal(str)
+        Key of a panel that has another name now.
     """
 
     opened = Signal()
+    renamed = Signal(str)
 
     def __init__(self, viewer: Viewer, grid: PanelGrid, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -114,6 +119,7 @@ class ReviewLayers(QObject):
         self.look = MaskLook()
         self._size = (1, 1)
         self._opacity = dict(OVERLAY_OPACITY)
+        self._titles = dict(TITLES)
         self._updates: dict[int, Callable[[], None]] = {}
         self._turn = QTimer(self, singleShot=True, interval=GATHER_MS)
         self._turn.timeout.connect(self._run_updates)
@@ -123,7 +129,32 @@ class ReviewLayers(QObject):
 
     def title_of(self, key: str) -> str:
         """Name of a panel, as a person reads it."""
-        return TITLES[key]
+        return self._titles[key]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Names that a person gave, by the panel's key."""
+        return {key: title for key, title in self._titles.items() if title != TITLES[key]}
+
+    def rename(self, key: str, name: str) -> None:
+        """Give a panel another name; an empty one gives back the first."""
+        name = " ".join(name.split())[:MAX_NAME_CHARS] or TITLES[key]
+        panel = self._grid.get(key)
+        if panel is None or panel.overlay is None:
+            self._take_name(key, name)
+        elif panel.overlay.name != name:
+            panel.overlay.name = name  # napari adds a number to a name that is taken
+
+    def _take_name(self, key: str, name: str) -> None:
+        if name != self._titles[key]:
+            self._titles[key] = name
+            self.renamed.emit(key)
+
+    def _on_name(self, key: str, event: Event) -> None:
+        """Follow a name given in napari's layer list or by a script; not one of a layer that has gone."""
+        panel = self._grid.get(key)
+        if panel is not None and panel.overlay is event.source:
+            self._take_name(key, panel.overlay.name)
 
     @property
     def truth(self) -> Labels | None:
@@ -201,7 +232,12 @@ class ReviewLayers(QObject):
         return Image(pixels, name=BACKDROP_NAMES[key], rgb=True, scale=SCALE, opacity=BACKDROP_OPACITY[key])
 
     def _make_overlay(self, key: str) -> Layer:
-        shared: dict[str, Any] = {"name": TITLES[key], "opacity": self._opacity[key]}
+        layer = self._make_pixels(key)
+        layer.events.name.connect(partial(self._on_name, key))
+        return layer
+
+    def _make_pixels(self, key: str) -> Layer:
+        shared: dict[str, Any] = {"name": self._titles[key], "opacity": self._opacity[key]}
         if key == TRUTH:
             layer = Labels(self._masks, colormap=self._colormap, scale=(1.0, *SCALE), **shared)
             layer.brush_size = max(5, min(self._size) // 40)

@@ -60,6 +60,7 @@ class SessionMemory(QObject):
             controller.look_changed,
             controller.grid.changed,
             controller.stage.changed,
+            controller.layers.renamed,
         ):
             signal.connect(self._later.start)
         camera = controller.viewer.scene.camera
@@ -107,6 +108,7 @@ class SessionMemory(QObject):
             hidden_classes=tuple(sorted(look.hidden)),
             shown_panels=tuple(key for key, box in self._show.boxes.items() if box.isChecked()),
             enlarged=controller.grid.enlarged or "",
+            panel_names=controller.layers.names,
             panel_layout=controller.stage.name,
             large_panel=controller.stage.large,
             swipe_pair=controller.stage.pair,
@@ -174,6 +176,8 @@ class SessionMemory(QObject):
             show.opacity.setValue(round(100 * state.opacity))
         hidden = frozenset(class_id for class_id in state.hidden_classes if 0 <= class_id < num_classes)
         self._controller.set_look(replace(self._controller.layers.look, hidden=hidden))
+        for key in show.boxes:
+            self._controller.layers.rename(key, state.panel_names.get(key, ""))
         if set(state.shown_panels) & show.boxes.keys():
             for key, box in show.boxes.items():
                 box.setChecked(key in state.shown_panels)

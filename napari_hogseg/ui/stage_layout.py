@@ -73,6 +73,7 @@ class StageLayout(QObject):
         controller.viewer.scene.camera.events.connect(self._on_camera)
         for signal in (controller.live_changed, controller.look_changed, controller.corrections_changed):
             signal.connect(self._on_pixels)
+        controller.layers.renamed.connect(lambda _key: self._on_pixels())
 
     # --- what is chosen ---------------------------------------------------------------------------
 

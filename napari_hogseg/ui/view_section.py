@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_hogseg.features.hog import HOG_PRESETS
 from napari_hogseg.ui.labels import DIFFERENCE_COLORS, ERROR_COLORS
 from napari_hogseg.ui.looks import PALETTES
+from napari_hogseg.ui.panel_names import offer_names
 from napari_hogseg.ui.products import HOG_VIEWS, HogSettings
 from napari_hogseg.ui.review_layers import DIFFERENCE, FIRST, ORDER, PROPOSAL, RESIDUAL, TITLES
 from napari_hogseg.ui.section import Section, wrapped_label
@@ -83,6 +84,8 @@ class ShowSection(Section):
         self._lay_out()
         for key, box in self.boxes.items():
             box.toggled.connect(lambda checked, key=key: self._on_box(key, visible=checked))
+        offer_names(self.boxes, controller.layers)
+        controller.layers.renamed.connect(self._on_renamed)
         self.opacity.valueChanged.connect(lambda: self._on_look())
         self.palette_box.currentTextChanged.connect(lambda: self._on_look())
         self.contours.toggled.connect(lambda: self._on_look())
@@ -123,6 +126,10 @@ class ShowSection(Section):
         for widget in (self._difference_legend, self.note):
             widget.setVisible(False)
             self.body.addWidget(widget)
+
+    def _on_renamed(self, key: str) -> None:
+        for box in (self.large, *self.pair):
+            box.setItemText(ORDER.index(key), self._controller.layers.title_of(key))
 
     def _on_box(self, key: str, *, visible: bool) -> None:
         self._controller.set_panel_visible(key, visible=visible)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QInputDialog
 from review_cases import canvas_point, drag, frame_pixels, settle, truth_mask, write_clip, write_model
 
 from napari_hogseg.inference.predictor import Predictor
@@ -27,6 +28,16 @@ def rest(review):
     settle(review)
 
 
+def rename(review, key, name):
+    """Rename a panel at its check box, as by F2."""
+    box = review.dock.show_section.boxes[key]
+    (action,) = box.actions()
+    action.trigger()
+    (dialog,) = box.findChildren(QInputDialog)
+    dialog.setTextValue(name)
+    dialog.accept()
+
+
 def leave_traces(review):
     """Be somewhere: frame, view, class, look, panels, marks."""
     review.goto(3)
@@ -38,6 +49,7 @@ def leave_traces(review):
     review.controller.set_layout("strip", large="errors")
     rest(review)  # it is fitted by then
     show.opacity.setValue(31)
+    rename(review, "errors", "Where  it fails")
     show.palette_box.setCurrentText("colour-blind safe")
     camera = review.viewer.scene.camera
     camera.zoom, camera.center = 9.0, (40.0, 50.0)
@@ -57,6 +69,8 @@ def test_a_clip_comes_back_as_it_was_left(review, clip_folder, other_clip, model
     review.dock.show_section.boxes["hog"].setChecked(True)
     review.controller.set_layout("swipe", ("hog", "truth"))
     review.dock.show_section.opacity.setValue(80)
+    review.layer("Where it fails").name = "Rim & depth"  # as in napari's layer list
+    assert review.dock.show_section.boxes["errors"].text() == "Rim && depth"
     rest(review)
 
     GUI_CALLS.clear()
@@ -74,6 +88,10 @@ def test_a_clip_comes_back_as_it_was_left(review, clip_folder, other_clip, model
     stage = review.controller.stage
     assert (stage.name, stage.large) == ("strip", "errors")
     assert set(stage.strip.windows()) == {"truth", "prediction"}
+    assert review.layer("Where it fails") == review.controller.grid.get("errors").overlay
+    assert show.boxes["errors"].text() == show.large.currentText() == "Where it fails"
+    rename(review, "errors", " ")
+    assert review.layer("Boundary errors") == review.controller.grid.get("errors").overlay
     assert (show.opacity.value(), show.palette_box.currentText()) == (31, "colour-blind safe")
     assert review.dock.triage.state()["reviewed"] == [4]
     notes = [seconds for name, seconds in GUI_CALLS.calls if name == "SessionMemory.note"]
