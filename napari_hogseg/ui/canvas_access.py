@@ -8,6 +8,8 @@ from napari.qt import QtViewer
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.viewer import Viewer
 
 
@@ -41,6 +43,15 @@ def canvas_column(viewer: Viewer) -> tuple[QWidget, QVBoxLayout] | None:
     if canvas is None or not isinstance(column, QVBoxLayout) or column.indexOf(canvas) < 0:
         return None
     return canvas, column
+
+
+def playback(viewer: Viewer) -> Callable[[], bool]:
+    """Give what tells whether napari plays the clip by itself; it tells False where that cannot be known.
+
+    Looking for the slider takes milliseconds, asking it none: keep what this gives.
+    """
+    slider = getattr(_qt_viewer(viewer), "dims", None)
+    return lambda: bool(getattr(slider, "is_playing", False))
 
 
 def _qt_viewer(viewer: Viewer) -> QtViewer | None:

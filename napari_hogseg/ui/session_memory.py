@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer
 
 from napari_hogseg.session.state import Marks, SessionState
+from napari_hogseg.ui.canvas_access import playback
 from napari_hogseg.ui.live import on_gui_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_hogseg.ui.review_controller import ReviewController, Session
     from napari_hogseg.ui.triage_panel import TriagePanel
     from napari_hogseg.ui.view_section import ShowSection
@@ -46,6 +49,7 @@ class SessionMemory(QObject):
         self._marks = Marks()
         self._marks_changed = False
         self._restored: Session | None = None
+        self._playing: Callable[[], bool] = lambda: False
         self._later = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._later.timeout.connect(self.note)
         # After all others have taken up the new clip.
@@ -79,7 +83,8 @@ class SessionMemory(QObject):
         session = self._restored
         if session is not None and session is self._controller.session:
             self._later.stop()
-            session.store.note_activity()
+            if not self._playing():  # nobody need be there
+                session.store.note_activity()
             session.store.remember(self._state(session))
 
     # --- keeping ----------------------------------------------------------------------------------
@@ -144,6 +149,7 @@ class SessionMemory(QObject):
         session = self._controller.session
         if session is None or session is self._restored:
             return
+        self._playing = playback(self._controller.viewer)
         state = session.store.records.last_state
         self._marks, self._marks_changed = Marks() if state is None else state.marks, False
         if state is not None:

@@ -1,4 +1,4 @@
-"""Playback with a model slower than the clip: frames go on, predictions in between are left out."""
+"""Playback: frames go on and a slow model leaves some out; nobody need be there, so it is no work."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 import numpy as np
 from napari.qt import QtViewer
 from PIL import Image
+from qtpy.QtTest import QTest
 from review_cases import canvas_of, frame_pixels, settle
 
 from napari_hogseg.inference.predictor import Predictor
@@ -14,6 +15,7 @@ from napari_hogseg.inference.predictor import Predictor
 NUM_PLAYED = 36
 NUM_PICTURES = 6
 FPS = 12
+NOTED_MS = 700
 #: A network asked for every frame would need 9 s more than the 3 s that the clip takes.
 SLOW_S = 0.33
 
@@ -66,3 +68,21 @@ def test_playback_drops_predictions_and_does_not_stall(review, tmp_path, model_f
     expected = frame_pixels((NUM_PLAYED - 1) % NUM_PICTURES)
     for name in ("Frame", "Frame (HOG)", "Frame (prediction)", "Frame (errors)"):
         np.testing.assert_array_equal(review.layer(name).data, expected)
+
+
+def test_playback_alone_is_no_work(review, clip_folder):
+    review.open(clip_folder)
+    player = player_of(review)
+    active = review.controller.session.store.records._actions.active
+    review.goto(1)
+    review.wait(lambda: active._last is not None)
+    QTest.qWait(NOTED_MS)  # what the step made known is noted by now
+    before, seen = active._last, set()
+    player.play(0, 2)  # slow: each frame rests long enough to be noted
+    review.wait(lambda: seen.add(review.viewer.dims.current_step[0]) or len(seen) >= 4)
+    QTest.qWait(NOTED_MS)
+    assert active._last == before
+    player.stop()
+    review.wait(lambda: not player.is_playing)
+    review.goto((review.viewer.dims.current_step[0] + 2) % NUM_PICTURES)
+    review.wait(lambda: active._last > before)
