@@ -15,6 +15,7 @@ from napari.utils.notifications import show_error
 from napari_hogseg.io import images
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.io.video import LazyFrames, open_frames
+from napari_hogseg.session.identity import SESSION_FILE
 
 LayerData: TypeAlias = tuple[Any, ...]
 PathOrPaths: TypeAlias = str | Path | Sequence[str | Path]
@@ -34,7 +35,8 @@ def napari_get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerDa
     Parameters
     ----------
     path : str, Path or sequence of them
-        A video file, or a folder in which images lie; several are opened as a layer each.
+        A video file, or a folder in which images lie; several are opened as a layer each. Or the folder of
+        a review's session.
 
     Returns
     -------
@@ -47,10 +49,16 @@ def napari_get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerDa
 def read_frames(path: PathOrPaths) -> list[LayerData]:
     """Read videos and image folders into layers that load a frame when it is shown.
 
+    A session folder is gone back to in the review, and gives no layer of its own.
     What cannot be read becomes a napari error notification; the rest is opened.
     """
     layers = []
     for one in _paths(path):
+        if _is_session(one):
+            from napari_hogseg.ui.commands import go_back_to  # the whole review, which itself opens layers
+
+            go_back_to(one)
+            continue
         try:
             layers.append(frames_layer(one))
         except InputError as error:
@@ -82,8 +90,12 @@ def _paths(path: PathOrPaths) -> list[Path]:
 
 def _is_ours(path: Path) -> bool:
     if path.is_dir():
-        return _holds_images(path)
+        return _is_session(path) or _holds_images(path)
     return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_session(path: Path) -> bool:
+    return (path / SESSION_FILE).is_file()
 
 
 def _holds_images(folder: Path) -> bool:

@@ -53,7 +53,7 @@ class SourceSection(Section):
         self.video_button.clicked.connect(lambda: self._browse_video())
         self.folder_button.clicked.connect(lambda: self._browse_folder())
         self.masks_button.clicked.connect(lambda: self._browse_masks())
-        self.layer_button.clicked.connect(lambda: self._use_layer())
+        self.layer_button.clicked.connect(lambda: self.use_layer())
         self.dataset.clip_chosen.connect(self._on_clip_chosen)
         self.dataset.layout_chosen.connect(self._on_layout_chosen)
         self.dataset.details_wanted.connect(self._show_details)
@@ -90,7 +90,8 @@ class SourceSection(Section):
         ]
         return ours[-1] if ours else None
 
-    def _use_layer(self) -> None:
+    def use_layer(self) -> bool:
+        """Review the newest frames that were opened as a layer; False where there are none."""
         layer = self._opened_layer()
         if layer is not None:
             source, masks = layer.metadata[SOURCE_KEY], layer.metadata.get(MASKS_KEY)
@@ -99,6 +100,7 @@ class SourceSection(Section):
                     other.visible = False  # the review shows the same frames; a hidden layer takes no cell
             self._controller.open(Path(source), None if masks is None else Path(masks))
         self._on_layers_changed()
+        return layer is not None
 
     def _on_layers_changed(self, _event: object = None) -> None:
         if not self._controller.closed:  # after that Qt may have deleted the button

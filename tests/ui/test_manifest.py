@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
+import napari
 import npe2
 import pytest
 from npe2.manifest.utils import import_python_name
@@ -16,7 +17,8 @@ from napari_hogseg.ui.reader import VIDEO_SUFFIXES
 from napari_hogseg.ui.review_dock import ReviewDock
 from napari_hogseg.ui.source_section import PLUGIN, VIDEO_FILTER
 
-PLUGIN_MENU, REVIEW, DATA_SET = "HOG segmentation", "Review", "Data set"
+PLUGIN_MENU = "HOG segmentation"
+REVIEW, DATA_SET = "Review (HOG segmentation)", "Data set (HOG segmentation)"
 MANIFEST = Path(napari_hogseg.__file__).with_name("napari.yaml")
 
 
@@ -87,3 +89,27 @@ def test_dock_and_sample_are_where_one_looks_for_them(menu_bar):
         assert entry(title, ours).isEnabled()
     samples = menu("Open Sample", menu("File", menu_bar))
     assert entry("Cataract clip (generated) (HOG segmentation)", samples).isEnabled()
+
+
+def test_the_layers_menu_reviews_a_clip_that_was_opened_as_a_layer(
+    menu_bar, qtbot, tmp_path, monkeypatch, clip_folder
+):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    viewer = napari.current_viewer()
+    viewer.open(str(clip_folder), plugin=PLUGIN)
+    for title in ("Segment", "Annotate"):
+        action = entry("Review this clip (HOG segmentation)", menu(title, menu("Layers", menu_bar)))
+    action.trigger()
+    dock = menu_bar.window().findChild(ReviewDock)
+    qtbot.waitUntil(lambda: dock.controller.session is not None, timeout=20_000)
+    first = dock.controller.session
+    assert first.path == clip_folder
+    qtbot.waitUntil(lambda: not dock.controller.layers.updating, timeout=20_000)
+    # The session's folder, as dropped on the canvas, is gone back to; it is no layer.
+    names = [layer.name for layer in viewer.layers]
+    assert viewer.open(str(first.store.folder), plugin=PLUGIN) == []
+    qtbot.waitUntil(lambda: dock.controller.session not in (None, first), timeout=20_000)
+    qtbot.waitUntil(lambda: not dock.controller.layers.updating, timeout=20_000)
+    assert [layer.name for layer in viewer.layers] == names
+    assert menu_bar.window().findChildren(ReviewDock) == [dock]
+    assert dock.controller.close()
