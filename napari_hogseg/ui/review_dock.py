@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_hogseg.session.blob_codec import ErrorBlobCodec
+from napari_hogseg.ui.conflict_bar import ConflictBar
 from napari_hogseg.ui.dropping import dropped_path, open_dropped
 from napari_hogseg.ui.export_section import ExportSection
 from napari_hogseg.ui.finetune_panel import FineTunePanel
@@ -90,6 +91,7 @@ class ReviewDock(QWidget):
         self.message = wrapped_label()
         self.message.setStyleSheet(ERROR_STYLE)
         self.message.setVisible(False)
+        self.conflicts = ConflictBar(self.controller)
         self.source = SourceSection(self.controller)
         self.model = ModelSection(self.controller)
         self.show_section = ShowSection(self.controller)
@@ -128,7 +130,7 @@ class ReviewDock(QWidget):
         layout.addStrut(MIN_WIDTH_PX)  # the dock's own minimum width would hide what its content needs
         for widget in (self.status, self.saved):
             widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        for widget in (self.message, self.steps, scroll, self.probe, self.status):
+        for widget in (self.message, self.conflicts, self.steps, scroll, self.probe, self.status):
             layout.addWidget(widget)
         last = QHBoxLayout()
         last.addWidget(self.saved, 1)
