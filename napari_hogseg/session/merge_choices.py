@@ -192,6 +192,20 @@ def take_back(mine: AnnotationStore, merged: Merged) -> int:
     return num_pixels
 
 
+def both_masks(
+    mine: AnnotationStore, theirs: Path, truth: Truth | None, frame_index: int
+) -> tuple[Mask, Mask]:
+    """Read one frame's mask as it is here and in the other session, (H, W) each; changes nothing.
+
+    Raises
+    ------
+    InputError
+        As `compare` does.
+    """
+    ours, other, _ = _masks(mine, _open(mine, theirs), truth, frame_index)
+    return ours, other
+
+
 def _open(mine: AnnotationStore, theirs: Path) -> MaskFolder:
     check_same_clip(theirs / SESSION_FILE, mine.identity.to_table())
     if theirs.resolve() == mine.folder.resolve():

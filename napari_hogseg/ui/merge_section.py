@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_hogseg.session.merge_choices import Comparison, Merged, compare, take_back, take_over
 from napari_hogseg.ui.activity_bar import ActivityBar
+from napari_hogseg.ui.conflict_pictures import ConflictPictures
 from napari_hogseg.ui.live import LiveChannel, on_gui_thread
 from napari_hogseg.ui.section import FolderRow, Section, wrapped_label
 
@@ -38,7 +39,7 @@ COLUMNS = ("Frame", "Mine", "Theirs", "Pixels", "Take")
 LIST_HEIGHT_PX = 160
 ABOUT = "A session folder of the same clip, by another reviewer. It is only read."
 START = "Choose another reviewer's session of this clip to take over their corrections."
-HOW = "Double click or Enter shows the place."
+HOW = "The one that is chosen is drawn below; double click or Enter goes to it."
 
 
 class MergeSection(Section):
@@ -88,6 +89,7 @@ class MergeSection(Section):
             named = title in ("Mine", "Theirs")
             mode = QHeaderView.ResizeMode.Stretch if named else QHeaderView.ResizeMode.ResizeToContents
             header.setSectionResizeMode(column, mode)
+        self.pictures = ConflictPictures()
         self.mine_button, self.theirs_button = QPushButton("Mine"), QPushButton("Theirs")
         for button, whose in ((self.mine_button, "mine"), (self.theirs_button, "theirs")):
             button.setToolTip(f"Decide the selected conflicts, or all if none is selected: {whose} counts.")
@@ -100,6 +102,7 @@ class MergeSection(Section):
         self.body.addWidget(self.folder)
         self.body.addWidget(self.note)
         self.body.addWidget(self.list)
+        self.body.addWidget(self.pictures)
         self._decide = QWidget()
         row = QGridLayout(self._decide)
         row.setContentsMargins(0, 0, 0, 0)
@@ -113,6 +116,7 @@ class MergeSection(Section):
         self.folder.changed.connect(self._on_folder)
         self.list.itemActivated.connect(self._on_activated)
         self.list.itemSelectionChanged.connect(self._show_state)
+        self.list.currentItemChanged.connect(lambda item, _before: self._show_pictures(item))
         self.mine_button.clicked.connect(lambda: self.decide("mine"))
         self.theirs_button.clicked.connect(lambda: self.decide("theirs"))
         self.apply_button.clicked.connect(lambda: self.apply())
@@ -234,6 +238,7 @@ class MergeSection(Section):
         self._found = found
         self._choices = {}
         self.list.clear()
+        self.pictures.clear()
         for conflict in () if found is None else found.conflicts:
             texts = [str(conflict.frame_index), conflict.a, conflict.b, f"{conflict.pixels:,}", "?"]
             item = QTreeWidgetItem(texts)
@@ -262,6 +267,14 @@ class MergeSection(Section):
         self.cancel_button.setVisible(bool(self._running))
         self.folder.setEnabled(session is not None and not self._running)
 
+    def _show_pictures(self, item: QTreeWidgetItem | None) -> None:
+        session, found = self._controller.session, self._found
+        if item is None or session is None or found is None:
+            self.pictures.clear()
+            return
+        conflict = found.conflicts[self.list.indexOfTopLevelItem(item)]
+        self.pictures.show_conflict(session.clip, session.store, found.theirs, conflict)
+
     def _on_activated(self, item: QTreeWidgetItem) -> None:
         if self._found is not None:
             conflict = self._found.conflicts[self.list.indexOfTopLevelItem(item)]
@@ -281,6 +294,7 @@ class MergeSection(Section):
 
     def _on_closing(self) -> None:
         self._bar.end()
+        self.pictures.close_work()
         _close(self._stop, self._jobs)
 
 

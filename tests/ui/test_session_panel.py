@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from review_cases import write_clip
+from review_cases import SCHEME, frame_pixels, write_clip
 
 from napari_hogseg.io import images
 from napari_hogseg.session.annotations import AnnotationStore
@@ -118,6 +118,12 @@ def test_another_reviewers_session_is_taken_in_as_decided_and_given_back(review,
     section.list.setCurrentItem(section.list.topLevelItem(0))
     QTest.keyClick(section.list, Qt.Key.Key_Return)
     review.wait(lambda: review.state().frame_index == 1)
+    review.wait(section.pictures.isVisible)
+    for label, class_id in zip(section.pictures.pictures, (0, 2), strict=True):
+        image = label.pixmap().toImage()
+        at = round(2.5 * image.width() / 48)  # the frame's corner, 48 pixels wide
+        filled = 0.55 * frame_pixels(1)[2, 2] + 0.45 * SCHEME.color_table()[class_id]
+        np.testing.assert_allclose(image.pixelColor(at, at).getRgb()[:3], filled, atol=1)
     QTest.mouseClick(section.theirs_button, Qt.MouseButton.LeftButton)
     assert section.list.topLevelItem(0).text(4) == "theirs"
     QTest.mouseClick(section.apply_button, Qt.MouseButton.LeftButton)
