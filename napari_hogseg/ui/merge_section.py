@@ -307,7 +307,8 @@ def describe(found: Comparison) -> str:
         text = f"{who} corrected {found.num_frames} frames, nothing of it differently"
     if conflicts:
         pixels = sum(conflict.pixels for conflict in conflicts)
-        text += f"; {pixels:,} pixels in {len(conflicts)} conflicts are yours to decide. {HOW}"
+        plural = "s" * (len(conflicts) != 1)
+        text += f"; {pixels:,} pixels in {len(conflicts)} conflict{plural} are yours to decide. {HOW}"
     if found.locked:
         text += f" Left out, as their masks cannot be read here: frames {', '.join(map(str, found.locked))}"
     return text if text.endswith(".") else f"{text}."
