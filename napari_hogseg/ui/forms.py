@@ -88,6 +88,7 @@ class ConfigForm(Generic[ModelT]):
         label, error = QLabel(self._labels[name]), QLabel()
         for about in (label, widget.native):
             about.setToolTip(field.description or "")
+        widget.native.setAccessibleName(self._labels[name])
         error.setStyleSheet(ERROR_STYLE)
         error.setWordWrap(True)
         grid.addWidget(label, 2 * row, 0)

@@ -78,6 +78,7 @@ class MergeSection(Section):
         self.folder = FolderRow("Theirs", "none chosen", ABOUT)
         self.note = wrapped_label(START)
         self.list = QTreeWidget()
+        self.list.setAccessibleName("Conflicts")
         self.list.setHeaderLabels(COLUMNS)
         self.list.setRootIsDecorated(False)
         self.list.setUniformRowHeights(True)

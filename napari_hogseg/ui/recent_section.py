@@ -70,6 +70,7 @@ class RecentSection(Section):
         self._controller = controller
         self._listed: list[Listed] = []
         self.list = QTreeWidget()
+        self.list.setAccessibleName("Earlier sessions")
         self.list.setHeaderLabels(COLUMNS)
         self.list.setRootIsDecorated(False)
         self.list.setUniformRowHeights(True)

@@ -97,6 +97,7 @@ class ReportSection(Section):
             "printed anywhere."
         )
         self.ranges = QComboBox()
+        self.ranges.setAccessibleName("Range of the film")
         self.ranges.setToolTip("Ranges marked on the timeline, or the whole clip.")
         self.first, self.last = QSpinBox(), QSpinBox()
         self.first.setAccessibleName("First frame")
@@ -107,6 +108,7 @@ class ReportSection(Section):
             box.setToolTip(PANEL_HINTS[panel])
         self.panels["mask"].setChecked(True)
         self.style_box = QComboBox()
+        self.style_box.setAccessibleName("How masks are drawn")
         self.style_box.addItems([name.capitalize() for name in MASK_STYLES])
         self.style_box.setToolTip("How masks are drawn.")
         self.mp4_button, self.gif_button = QPushButton("Film (MP4)..."), QPushButton("Film (GIF)...")

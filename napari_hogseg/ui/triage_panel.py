@@ -220,6 +220,7 @@ class TriagePanel(QWidget):
         self.frames, self.errors = FramesTab(), ErrorsTab(self.controller.preferences.limits)
         self.confusion, self.contours = ConfusionTab(), ContoursTab()
         self.tabs = QTabWidget()
+        self.tabs.tabBar().setAccessibleName("Lists of what to look at")
         for title, tab, about in (
             ("Frames", self.frames, "All frames, the worst first"),
             ("Errors", self.errors, "All errors, the worst first"),
