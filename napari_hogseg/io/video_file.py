@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import av
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.io.frame_cache import CACHE_BYTES, FrameCache, Passed
@@ -81,6 +82,7 @@ class Video:
         self._lock = threading.Lock()
         self._cache = FrameCache(cache_bytes)
         self._unreadable: set[int] = set()
+        self._converter = VideoReformatter()
         self._seeks_are_sound, self._is_closed = True, False
         self._container = _open(path)
         try:
@@ -181,7 +183,7 @@ class Video:
         """Height and width of the first frame that decodes."""
         for number, frame in self._frames:
             self._move_to(number)
-            shape = self._cache.put(number, upright_rgb(frame)).shape
+            shape = self._cache.put(number, upright_rgb(frame, self._converter)).shape
             return shape[0], shape[1]
         raise InputError("Not one frame of the video decodes", where=self.path, remedy="Copy it again.")
 
@@ -275,7 +277,7 @@ class Video:
         self._next_number = number + 1
 
     def _upright(self, number: int, frame: VideoFrame) -> npt.NDArray[np.uint8]:
-        pixels = upright_rgb(frame)
+        pixels = upright_rgb(frame, self._converter)
         if pixels.shape[:2] != (self.height, self.width):
             raise InputError(
                 f"Frame {number} is {pixels.shape[1]}x{pixels.shape[0]}, not {self.width}x{self.height}",
