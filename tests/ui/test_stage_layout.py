@@ -182,8 +182,14 @@ def test_one_large_panel_and_a_strip_of_the_others(review, clip_folder, model_fo
         atol=0.5,
     )
     review.wait(lambda: probe_is_at_the_cursor(review))
-    QTest.mouseMove(canvas, QPoint(round(x), round(y)))
-    review.wait(lambda: controller.stage.pointed is None and strip.cross is not None)
+    review.wait(
+        lambda: (
+            QTest.mouseMove(
+                canvas, QPoint(round(x), round(y))
+            )  # again: the X server may still be a move behind
+            or (controller.stage.pointed is None and strip.cross is not None)
+        )
+    )
     np.testing.assert_allclose(review.viewer.cursor.position[-2:], (40, 60), atol=1)
     review.wait(lambda: probe_is_at_the_cursor(review))
     assert review.dock.linked_cursor.overlay.points == ()
@@ -213,7 +219,7 @@ def test_one_large_panel_and_a_strip_of_the_others(review, clip_folder, model_fo
     QTest.mouseDClick(canvas, LEFT, NO_KEY, canvas.rect().center())
     review.wait(lambda: not strip.isVisible() and controller.grid.enlarged == "truth")
     QTest.keyClick(canvas, Qt.Key.Key_Q, Qt.KeyboardModifier.ShiftModifier)
-    review.wait(lambda: canvas.height() * canvas.width() == whole)
+    review.wait(lambda: canvas.height() * canvas.width() > 0.99 * whole)  # the line below it may be a pixel higher
     assert controller.stage.name == "grid"
 
 
