@@ -96,6 +96,7 @@ class PaintedPanels(QWidget):
         self.titles: dict[str, str] = {}
         self.cross: tuple[float, float] | None = None
         self._pointed: str | None = None
+        self._put: tuple[float, ...] | None = None
         self._held: tuple[float, float] | None = None
         self.setMouseTracking(True)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -103,6 +104,11 @@ class PaintedPanels(QWidget):
     def windows(self) -> dict[str, PanelWindow]:
         """Say where each panel is now, by key."""
         raise NotImplementedError
+
+    @property
+    def has_cursor(self) -> bool:
+        """Whether napari's cursor is where the mouse in these panels put it; the canvas may have it since."""
+        return self._put is not None and tuple(self._viewer.cursor.position) == self._put
 
     def set_cross(self, place: tuple[float, float] | None) -> None:
         """Show a cross at a row and column in all panels but the one the mouse is in; None for no cross."""
@@ -163,7 +169,7 @@ class PaintedPanels(QWidget):
         if place is not None:
             cursor = self._viewer.cursor
             cursor.viewbox = self.cell
-            cursor.position = (*self._viewer.dims.point[:-2], *place)
+            cursor.position = self._put = (*self._viewer.dims.point[:-2], *place)
         if changed:
             self.update()
 
