@@ -1,4 +1,4 @@
-"""Photograph a review of real frames: worst error, carried masks, swipe, fine-tune, session; and a data set.
+"""Photograph a review of real frames: errors, carried masks, layouts, fine-tune, session; and a data set.
 
     python docs/screenshots.py --data vocalfolds --model RUN [--out docs/images] [--steps 120]
 
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def mend(viewer: Viewer, dock: ReviewDock, out: Path) -> None:
-    """Go to the worst error, take over the prediction of a frame, carry its mask on, compare by a swipe."""
+    """Go to the worst error, take over a frame's prediction, carry its mask on; then the other two layouts."""
     from napari_hogseg.ui import demo
 
     def surveyed() -> bool:
@@ -109,6 +109,9 @@ def mend(viewer: Viewer, dock: ReviewDock, out: Path) -> None:
     dock.controller.set_layout("swipe", ("truth", "prediction"))
     demo.turn(2.0)
     demo.photograph(viewer).save(out / "swipe.png", optimize=True)
+    dock.controller.set_layout("strip")
+    demo.turn(2.0)
+    demo.photograph(viewer).save(out / "strip.png", optimize=True)
     dock.controller.set_layout("grid")
     for section in (dock.source, dock.model, dock.legend, dock.tools, dock.mending):
         section.opened = True

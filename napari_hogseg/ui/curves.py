@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyqtgraph as pg
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QFont, QPalette
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -148,7 +148,14 @@ class LiveCurves(QWidget):
     Parameters
     ----------
     parent : QWidget, optional
+
+    Attributes
+    ----------
+    appeared : Signal()
+        There are curves where none were.
     """
+
+    appeared = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -224,9 +231,12 @@ class LiveCurves(QWidget):
         self.loss_legend.setText(self._legend("loss", [name for name in self.series if name in (CE, MSE)]))
         parts = [name for name in self.series if name not in (CE, MSE)]
         self.miou_legend.setText(self._legend("mIoU", parts))
+        appeared = bool(self.series) and self.loss.isHidden()
         self.empty.setVisible(not self.series)
         for widget in self._filled:
             widget.setVisible(bool(self.series))
+        if appeared:
+            self.appeared.emit()
         self.loss.axes["right"].setStyle(showValues=MSE in self.series)
 
     def _show_all_steps(self) -> None:

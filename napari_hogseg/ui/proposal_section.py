@@ -289,12 +289,14 @@ class ProposalSection(Section):
         """Forget the proposal of the frame on the slider."""
         if self.proposals is not None:
             self.proposals.discard(self._frame())
+            self.note.setText(f"Frame {self._frame()}: rejected. Its mask is as it was.")
             self._after()
 
     def reject_every(self) -> None:
         """Forget all proposals."""
         if self.proposals is not None:
             self.proposals.clear()
+            self.note.setText("All rejected. No mask was changed by them.")
             self._after()
 
     def _may_replace(self, frame_index: int) -> bool:

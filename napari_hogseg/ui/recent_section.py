@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("Clip", "Last worked on", "Frames", "Missing")
 LIST_HEIGHT_PX = 130
-NO_SESSIONS = "No sessions yet: opening a clip begins one."
+NO_SESSIONS = "None yet: every other clip that was opened comes here."
 HOW = "Double click or Enter opens one where you left it."
 
 
@@ -44,9 +44,9 @@ class Listed:
     missing: tuple[str, ...]
 
 
-def list_sessions(root: Path) -> list[Listed]:
-    """List the sessions below a folder, and look whether their files are there; for a worker."""
-    return [Listed(session, _missing(session)) for session in recent_sessions(root)]
+def list_sessions(root: Path, but: Path | None = None) -> list[Listed]:
+    """List the sessions below a folder but one, and look whether their files are there; for a worker."""
+    return [Listed(session, _missing(session)) for session in recent_sessions(root) if session.folder != but]
 
 
 def _missing(session: RecentSession) -> tuple[str, ...]:
@@ -104,8 +104,9 @@ class RecentSection(Section):
     def refresh(self) -> None:
         """Read the list in the background, if somebody can see it."""
         if self.isVisible() and not self._controller.closed:
-            root = self._controller.sessions_root
-            self._reading.request(root, lambda: list_sessions(root))
+            root, session = self._controller.sessions_root, self._controller.session
+            here = None if session is None else session.store.folder
+            self._reading.request((root, here), lambda: list_sessions(root, but=here))
 
     def open(self, row: int) -> None:
         """Open a row's clip and masks; what is missing is said."""

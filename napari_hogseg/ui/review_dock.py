@@ -57,6 +57,8 @@ ERROR_STYLE = (
     "QLabel { background: rgba(213, 94, 0, 45); border-left: 4px solid rgb(213, 94, 0); padding: 6px; }"
 )
 COMPUTING_AFTER_MS = 250
+#: Time for the layouts of nested widgets, which answer one after the other.
+LAID_OUT_MS = 50
 LAYOUT_KEYS = {
     "grid": ("Layout: all panels in a grid", "Shift+Q"),
     "strip": ("Layout: one large panel and a strip", "Q"),
@@ -122,7 +124,7 @@ class ReviewDock(QWidget):
         column.addWidget(self.finetune_section)
         column.addWidget(self.hog)
         column.addStretch(1)
-        scroll = FittingScrollArea(inside)
+        scroll = self._scroll = FittingScrollArea(inside)
         # Queued: a width set while Qt is laying out is lost.
         scroll.fitted.connect(self._on_fitted, Qt.ConnectionType.QueuedConnection)
         layout = QVBoxLayout(self)
@@ -137,6 +139,10 @@ class ReviewDock(QWidget):
         last.addWidget(self.keys_button)
         layout.addLayout(last)
         self.steps.setVisible(not self.controller.preferences.hint_read)
+
+    def _show_curves(self) -> None:
+        """Scroll to a fine-tune's curves as it begins, no further: Stop stays in sight."""
+        self._scroll.ensureWidgetVisible(self.finetune.curves, 0, 0)
 
     def _on_fitted(self, width: int) -> None:
         # Said outright: a size hint that grows alone lets Qt's main window push the dock over its right edge.
@@ -157,6 +163,9 @@ class ReviewDock(QWidget):
         controller.clip_changed.connect(self._on_clip)
         controller.model_changed.connect(self.finetune.corrections_changed)
         self.finetune.model_ready.connect(controller.load_model)
+        self._to_curves = QTimer(self, singleShot=True, interval=LAID_OUT_MS)
+        self._to_curves.timeout.connect(self._show_curves)
+        self.finetune.curves.appeared.connect(self._to_curves.start)
         # While a slow model computes nothing changes; look again after a moment.
         self._look_again = QTimer(self, singleShot=True, interval=COMPUTING_AFTER_MS)
         self._look_again.timeout.connect(self._on_waited)

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QPainter, QPixmap, QWheelEvent
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QMenu
+from review_cases import settle
 
 from napari_hogseg.runs.events import EventWriter, Message, Progress, Validated
 from napari_hogseg.ui.curves import CE, EMPTY_TEXT, MSE, LiveCurves, Series
@@ -194,3 +196,26 @@ def test_the_wheel_is_left_to_the_dock(curves, qtbot) -> None:
     QApplication.sendEvent(curves.loss.viewport(), event)
     assert not event.isAccepted()
     assert curves.loss.views[0].viewRange() == before
+
+
+def test_a_fine_tunes_curves_come_into_sight_once_with_stop_above_them(review, clip_folder, model_folder):
+    review.open(clip_folder)
+    review.load(model_folder)
+    dock = review.dock
+    section, panel = dock.finetune_section, dock.finetune
+    for other in (dock.tools, dock.mending, dock.carrying, dock.show_section, dock.scores, dock.legend):
+        other.opened = False
+    section.opened = True
+    settle(review)
+
+    def in_sight(widget):
+        return not widget.visibleRegion().isEmpty() and widget.visibleRegion().boundingRect() == widget.rect()
+
+    assert not in_sight(panel.curves)
+    panel.curves.add(validated(0, 0.5))
+    panel.curves.add(progress(1))
+    review.wait(lambda: in_sight(panel.curves.miou) and in_sight(panel.button))
+    dock._scroll.verticalScrollBar().setValue(0)
+    panel.curves.add(progress(2))
+    QTest.qWait(400)
+    assert not in_sight(panel.curves.miou)  # whoever scrolled away is left there
