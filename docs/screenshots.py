@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def mend(viewer: Viewer, dock: ReviewDock, out: Path) -> None:
-    """Go to the worst error, take over a frame's prediction, carry its mask on; then the other two layouts."""
+    """Go to the worst error, take over a frame's prediction, carry its mask on; then the other layouts."""
     from napari_hogseg.ui import demo
 
     def surveyed() -> bool:
