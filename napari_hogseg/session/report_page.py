@@ -165,7 +165,7 @@ def _scores(page: ReportPage) -> Iterator[str]:
 
 def _confusion(names: Sequence[str], scores: Scores) -> str:
     rows = (
-        (escape(name), *(f"{100 * count / max(1, row.sum()):.1f}" for count in row))
+        (escape(name), *(f"{100 * count / total:.1f}" if (total := row.sum()) else "-" for count in row))
         for name, row in zip(names, scores.confusion, strict=False)
     )
     heading = ("Mask \\ prediction", *(escape(name) for name in names))

@@ -19,6 +19,7 @@ from napari_hogseg.io.errors import InputError
 from napari_hogseg.session.ledger import Proposal
 from napari_hogseg.session.report_curves import Plot, ticks
 from napari_hogseg.session.report_facts import add_up, pick_worst, score, spacing
+from napari_hogseg.session.report_page import _confusion
 from napari_hogseg.session.review_report import CancelledError, Progress, write_report
 
 VOID = {"meta", "img", "br"}
@@ -148,6 +149,11 @@ def test_the_page_is_whole_and_needs_nothing_else(case):
     assert text.count("<svg ") == 5
     ids = re.findall(r'\bid="', text)
     assert ids == []
+
+
+def test_a_class_without_pixels_has_no_shares():
+    page = Page(_confusion(("tool", "void"), SimpleNamespace(confusion=np.array([[3, 1], [0, 0]]))))
+    assert [word for word in page.words if word.strip()][-6:] == ["tool", "75.0", "25.0", "void", "-", "-"]
 
 
 def test_each_picture_says_what_it_is_and_shows_it(case):
