@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from napari_hogseg.ui.looks import MaskLook
 
 _LOG = logging.getLogger(__name__)
+#: What napari raises where Qt has deleted its window already.
+WINDOW_IS_GONE = (RuntimeError, ValueError, LookupError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +174,8 @@ class ReviewController(QObject):
     def _on_clip_opened(self, opened: tuple[Path, Path | None, Clip]) -> None:
         path, masks, clip = opened
         old = self.session or self._opening
-        self._take_down()
+        self._end_live()
+        self.layers.close_truth()
         folder = session_folder(self.sessions_root, Path(clip.source.path), clip.scheme)
         job = partial(swap_stores, old, clip, folder, self._store_changed.emit)
         self._stores.request(path, lambda: (path, masks, clip, job()))
@@ -204,14 +208,18 @@ class ReviewController(QObject):
         if session.store.messages:  # strokes brought back after a crash, a session that is open elsewhere
             self.failed.emit("\n".join(session.store.messages))
 
-    def _take_down(self) -> None:
-        """End live computing and painting of the clip on screen; its store is closed elsewhere."""
+    def _end_live(self) -> None:
+        """End live computing of the clip on screen; its store is closed elsewhere."""
         for session in (self.session, self._opening):
             if session is not None:
                 session.live.close()
                 session.live.deleteLater()
         self.session = self._opening = None
-        self.layers.close_truth()
+
+    def _remove_layers(self) -> None:
+        with suppress(*WINDOW_IS_GONE):
+            self.layers.close_truth()
+            self.layers.close()
 
     # --- model ------------------------------------------------------------------------------------
 
@@ -455,24 +463,29 @@ class ReviewController(QObject):
         """Whether `close` was called."""
         return self._closed
 
-    def close(self) -> bool:
-        """Save what is pending and end all threads; True if everything is saved. Safe to call twice."""
+    def close(self, *, window_may_go: bool = False) -> bool:
+        """Save what is pending and end all threads; True if everything is saved. Safe to call twice.
+
+        Where the whole window may be on its way out (a script that ends), the layers go a turn of the event
+        loop later, if there is one: napari would make widgets in a window that is being destroyed, and crash.
+        """
         if self._closed:
             return True
         self._closed = True
         self.closing.emit()
         self.keys.close()
         session = self.session or self._opening
-        try:
+        with suppress(*WINDOW_IS_GONE):
             self.viewer.dims.events.current_step.disconnect(self._on_step)
             self.viewer.mouse_double_click_callbacks[:] = self._zooms
             self.grid.close()
             self.view.close()
             self.stage.close()
-            self._take_down()
-            self.layers.close()
-        except (RuntimeError, ValueError, LookupError) as error:
-            _LOG.debug("the window is already gone: %s", error)
+        self._end_live()
+        if window_may_go:
+            QTimer.singleShot(0, partial(ReviewController._remove_layers, self))  # holds it
+        else:
+            self._remove_layers()
         for channel in (self._clips, self._stores, self._models):
             channel.close()
         if session is None:

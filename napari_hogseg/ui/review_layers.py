@@ -53,7 +53,7 @@ TITLES = {
     ERRORS: "Boundary errors",
     RESIDUAL: "HOG residual",
     DIFFERENCE: "Difference of models",
-    PROPOSAL: "Proposal (not saved)",
+    PROPOSAL: "Unsaved proposal",
 }
 MAX_NAME_CHARS = 60
 

@@ -81,7 +81,7 @@ def test_proposals_are_seen_but_not_written_until_accepted(review, moving_clip):
     section.table.selectRow(1)  # a click on a row goes to its frame
     review.wait(lambda: review.state().shown == 3)
     QTest.qWait(80)
-    proposal = np.asarray(review.layer("Proposal (not saved)").data) - np.uint8(1)
+    proposal = np.asarray(review.layer("Unsaved proposal").data) - np.uint8(1)
     assert iou(proposal, 3, 0) > 0.85
     assert review.dock.show_section.boxes["proposal"].isChecked()
     assert [strip.name for strip in review.dock.timeline._strips(None)][-1] == "proposed"
