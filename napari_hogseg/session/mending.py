@@ -75,7 +75,7 @@ def accept_region(
     ----------
     truth, prediction : (H, W) uint8 ndarray
     region : (H, W) bool ndarray
-        As from `box_region` or `polygon_region`.
+        As from `polygon_region`.
     fill_unlabelled : bool
         Whether unlabelled pixels are set too. False leaves a void strip between two classes void.
 
@@ -127,18 +127,6 @@ def accept_blob(truth: npt.NDArray[np.uint8], prediction: npt.NDArray[np.uint8],
     components = label((truth == ours) & (prediction == theirs), connectivity=2)
     rows, cols = np.nonzero(components == components[row, col])
     return Edit(rows, cols, np.full(rows.size, theirs, np.uint8))
-
-
-def box_region(
-    shape: tuple[int, int], corner: tuple[float, float], other: tuple[float, float]
-) -> npt.NDArray[np.bool_]:
-    """Mark the pixels whose centres lie in the box between two (row, col) corners, in any order."""
-    region = np.zeros(shape, bool)
-    low, high = np.ceil(np.minimum(corner, other)), np.floor(np.maximum(corner, other))
-    first = np.maximum(low, 0).astype(int)
-    last = np.maximum(high + 1, 0).astype(int)
-    region[first[0] : last[0], first[1] : last[1]] = True
-    return region
 
 
 def polygon_region(shape: tuple[int, int], corners: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Where a place of the image lies on the canvas, in each cell of napari's grid. Numbers, no Qt."""
+"""Where a place of the image lies on the canvas, in each cell of napari's grid, and back. Numbers, no Qt."""
 
 from __future__ import annotations
 
@@ -67,3 +67,15 @@ class Cells:
             return None
         top, left = self.corner(cell)
         return top + inside[0], left + inside[1]
+
+    def at(self, y: float, x: float) -> tuple[int, int]:
+        """Find the cell at a place of the canvas; between two, the upper or left one."""
+        steps = (y / (self.size_px[0] + self.spacing_px), x / (self.size_px[1] + self.spacing_px))
+        row, column = (min(max(int(step), 0), most - 1) for step, most in zip(steps, self.shape, strict=True))
+        return row, column
+
+    def place(self, cell: tuple[int, int], y: float, x: float) -> tuple[float, float]:
+        """Find the image's row and column at a place of the canvas, as a cell sees it, also outside of it."""
+        top, left = self.corner(cell)
+        row = self.center[0] + (y - top - self.size_px[0] / 2) / self.zoom
+        return row, self.center[1] + (x - left - self.size_px[1] / 2) / self.zoom

@@ -34,6 +34,11 @@ def accept_error(napari_viewer: napari.Viewer) -> None:
     _run(napari_viewer, "accept_error")
 
 
+def accept_region(napari_viewer: napari.Viewer) -> None:
+    """Take over the prediction in a region to draw."""
+    _run(napari_viewer, "accept_region")
+
+
 def next_corrected(napari_viewer: napari.Viewer) -> None:
     """Go to the next corrected frame."""
     _run(napari_viewer, "next_corrected")

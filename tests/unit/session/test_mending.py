@@ -14,7 +14,6 @@ from napari_hogseg.session.mending import (
     accept_class,
     accept_everywhere,
     accept_region,
-    box_region,
     edit_between,
     polygon_region,
 )
@@ -91,15 +90,6 @@ def test_a_blob_reaches_over_a_corner_but_not_over_another_pair():
 @pytest.mark.parametrize("place", [(-1, 0), (0, -1), (4, 0), (0, 6)])
 def test_a_cursor_beside_the_frame_points_at_nothing(place):
     assert accept_blob(np.zeros((4, 6), np.uint8), np.ones((4, 6), np.uint8), *place).num_pixels == 0
-
-
-def test_a_box_takes_the_pixels_whose_centres_it_holds():
-    region = box_region((5, 6), (3.4, 4.6), (0.6, 1.5))
-    expected = np.zeros((5, 6), bool)
-    expected[1:4, 2:5] = True
-    np.testing.assert_array_equal(region, expected)
-    assert box_region((5, 6), (-9, -9), (99, 99)).all()
-    assert not box_region((5, 6), (-9, -9), (-2, -2)).any()
 
 
 def test_a_lasso_takes_what_it_surrounds():
