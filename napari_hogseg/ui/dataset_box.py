@@ -45,6 +45,7 @@ class DataSetBox(QWidget):
         self._clips: tuple[DataSetClip, ...] = ()
         self.about = wrapped_label()
         self.layouts, self.clips = QComboBox(), QComboBox()
+        self.clips.setToolTip("Which of the data set's videos is on screen")
         self.problems = wrapped_label()
         self.details_button = QPushButton("Details...")
         self.details_button.setToolTip("Classes, videos, splits and a check of every file")

@@ -89,6 +89,8 @@ class ExportSection(Section):
 
     def _make_widgets(self) -> None:
         self.formats, self.frames, self.rest = QComboBox(), QComboBox(), QComboBox()
+        self.formats.setToolTip("What Export writes and Import reads; the line below says how.")
+        self.frames.setToolTip("Frames that Export writes.")
         for form in FORMATS.values():
             self.formats.addItem(form.title, form.name)
         for which, title in WHICH.items():

@@ -131,6 +131,8 @@ class ProposalSection(Section):
             button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
     def _explain(self) -> None:
+        for button, where in ((self.backward, "before"), (self.forward, "after")):
+            button.setToolTip(f"Carry this frame's mask to the frames {where} it, as proposals.")
         self.num_frames.setToolTip(
             "At most: it ends at a cut, and where the mask is no longer to be trusted."
         )

@@ -102,6 +102,8 @@ class ReportSection(Section):
         self.first, self.last = QSpinBox(), QSpinBox()
         self.first.setAccessibleName("First frame")
         self.last.setAccessibleName("Last frame")
+        self.first.setToolTip("The film's first frame, counted from 0.")
+        self.last.setToolTip("The film's last frame; it is in the film.")
         self.panels: dict[Panel, QCheckBox] = {}
         for panel in PANELS:
             box = self.panels[panel] = QCheckBox(TITLES[panel])

@@ -36,6 +36,7 @@ class SourceSection(Section):
         self.masks_label = ElidedLabel("")
         self.dataset = DataSetBox()
         self.video_button = QPushButton("Video...")
+        self.video_button.setToolTip("A video file, read frame by frame; it is never written")
         self.folder_button = QPushButton("Folder...")
         self.folder_button.setToolTip("A folder of frames, or a data set: its layout is recognised")
         self.masks_button = QPushButton("Masks...")

@@ -116,6 +116,10 @@ class ShowSection(Section):
         form.addRow("Large panel", self.large)
         form.addRow("Swipe, left", self.pair[0])
         form.addRow("Swipe, right", self.pair[1])
+        self.opacity.setToolTip("Of masks and predictions, up to opaque.")
+        self.palette_box.setToolTip(
+            "Of the classes: their own, or ones that the colour-blind can tell apart."
+        )
         form.addRow("Mask opacity", self.opacity)
         form.addRow("Colours", self.palette_box)
         form.addRow("", self.contours)
