@@ -112,7 +112,6 @@ class MendingSection(Section):
         self.lasso = RegionLasso(canvas, viewer)
         self.lasso.drawn.connect(self._accept_region)
         self.lasso.unwanted.connect(self._end_region)
-        viewer.dims.events.current_step.connect(self._drop_line)
         self.of_region.setChecked(True)
         self.note.setText(DRAW)
 
@@ -127,16 +126,11 @@ class MendingSection(Section):
         else:
             self.note.setText(NO_REGION)
 
-    def _drop_line(self, _event: object = None) -> None:
-        if self.lasso is not None:
-            self.lasso.drop()
-
     def _end_region(self) -> None:
         self.of_region.setChecked(False)
         lasso, self.lasso = self.lasso, None
         if lasso is None:
             return
-        self._controller.viewer.dims.events.current_step.disconnect(self._drop_line)
         canvas = lasso.parentWidget()
         lasso.hide()
         lasso.deleteLater()

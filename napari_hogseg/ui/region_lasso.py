@@ -48,6 +48,7 @@ class RegionLasso(QWidget):
         super().__init__(canvas)
         self._viewer = viewer
         self._line: list[QPointF] = []
+        self._frame = self._frame_now()
         self.setObjectName("hogseg region")
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
         self.setStyleSheet("background: transparent;")  # napari's sheet gives plain widgets a background
@@ -59,11 +60,6 @@ class RegionLasso(QWidget):
         self.show()
         self.raise_()  # a swipe has its right side over the canvas
         self.setFocus(Qt.FocusReason.OtherFocusReason)
-
-    def drop(self) -> None:
-        """Forget the line that is being drawn: another frame is on screen."""
-        self._line.clear()
-        self.update()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
         """Keep the canvas' size."""
@@ -79,7 +75,7 @@ class RegionLasso(QWidget):
         if event.button() == Qt.MouseButton.RightButton:
             self.unwanted.emit()
         elif event.button() == Qt.MouseButton.LeftButton:
-            self._line = [QPointF(event.pos())]
+            self._line, self._frame = [QPointF(event.pos())], self._frame_now()
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
         """Draw on; a mouse that draws nothing is the canvas' own."""
@@ -91,12 +87,14 @@ class RegionLasso(QWidget):
             self.update()
 
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Close the line: that is the region."""
+        """Close the line: that is the region, unless another frame has come on screen meanwhile."""
         if event is None or event.button() != Qt.MouseButton.LeftButton or not self._line:
             return
         outline = self._on_image()
-        self.drop()
-        self.drawn.emit(outline)
+        self._line = []
+        self.update()
+        if self._frame == self._frame_now():
+            self.drawn.emit(outline)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
         """Esc ends it; all other keys are the canvas' own."""
@@ -119,6 +117,9 @@ class RegionLasso(QWidget):
             painter.setPen(QPen(QColor(color), width))
             painter.drawPolyline(line)
         painter.end()
+
+    def _frame_now(self) -> tuple[int, ...]:
+        return tuple(self._viewer.dims.current_step[:-2])
 
     def _on_image(self) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         """Rows and columns of the line, all seen from the panel that it began in."""

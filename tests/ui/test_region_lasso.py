@@ -15,6 +15,7 @@ from review_cases import canvas_of, settle
 from napari_hogseg.session.ledger import LEDGER_FILE
 from napari_hogseg.ui.cells import Cells
 from napari_hogseg.ui.mending_section import NO_REGION
+from napari_hogseg.ui.region_lasso import RegionLasso
 
 LEFT, NO_BUTTON, NO_KEY = (
     Qt.MouseButton.LeftButton,
@@ -121,6 +122,16 @@ def test_no_outline_another_frame_and_another_clip(ready, clip_folder):
     assert section.lasso.size() == canvas_of(review).size()
     review.open(clip_folder)
     assert section.lasso is None
+
+
+def test_a_dock_that_is_closed_leaves_the_canvas_free(ready):
+    review = ready
+    review.dock.mending.draw_region()
+    canvas = canvas_of(review)
+    assert canvas.findChild(RegionLasso) is not None
+    review.viewer.window.remove_dock_widget(review.dock)
+    review.dock.deleteLater()
+    review.wait(lambda: canvas.findChild(RegionLasso) is None)
 
 
 def test_without_a_prediction_there_is_nothing_to_draw(review, clip_folder):
