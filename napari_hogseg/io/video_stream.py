@@ -139,8 +139,8 @@ def upright_rgb(frame: VideoFrame, converter: VideoReformatter) -> npt.NDArray[n
     ----------
     frame : VideoFrame
     converter : VideoReformatter
-        One for all frames of a video, used by one thread at a time. A frame that converts itself makes one
-        of its own, which takes 2 to 4 ms more.
+        One for all frames of a video, used by one thread at a time; a frame that converts itself makes one
+        of its own each time.
     """
     pixels = converter.reformat(frame, format="rgb24").to_ndarray()
     matrix = _display_matrix(frame)
@@ -156,7 +156,7 @@ def upright_rgb(frame: VideoFrame, converter: VideoReformatter) -> npt.NDArray[n
 def _display_matrix(frame: VideoFrame) -> npt.NDArray[np.int32] | None:
     """Return the linear part of the display matrix; None where there is none."""
     # frame.side_data and the frame would refer to each other: hundreds of decoded pictures would then wait
-    # for the cycle collector (1 GiB at 1080p).
+    # for the cycle collector.
     data = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # its stub lacks __init__
     if data is None:
         return None

@@ -65,7 +65,7 @@ svg { width: 100%; height: auto; display: block; }
 .row { display: grid; grid-template-columns: repeat(4, 1fr); gap: .5rem; } .row figure { margin: 0; }
 .row img { width: 100%; height: auto; display: block; }
 @media (max-width: 44rem) { .row { grid-template-columns: repeat(2, 1fr); } }
-@media print { body { margin: 0; max-width: none; font-size: 10.5pt; } h2, h3 { break-after: avoid; }
+@media print { body { margin: 0; max-width: none; font-size: 10.5pt; } h2, h3, h2 + p { break-after: avoid; }
   table, .plot, .tiles { break-inside: avoid; } @page { margin: 15mm; } }
 """
 #: The page may load nothing, so that it says the same wherever it is opened.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari.qt import QtViewer
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari.viewer import Viewer
+
+_LOG = logging.getLogger(__name__)
 
 
 def canvas_widget(viewer: Viewer) -> QWidget | None:
@@ -52,6 +56,15 @@ def playback(viewer: Viewer) -> Callable[[], bool]:
     """
     slider = getattr(_qt_viewer(viewer), "dims", None)
     return lambda: bool(getattr(slider, "is_playing", False))
+
+
+@contextmanager
+def while_window_lasts() -> Iterator[None]:
+    """Leave off where Qt has deleted napari's window already."""
+    try:
+        yield
+    except (RuntimeError, ValueError, LookupError) as error:
+        _LOG.debug("the window is already gone: %s", error)
 
 
 def _qt_viewer(viewer: Viewer) -> QtViewer | None:

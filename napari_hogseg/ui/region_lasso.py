@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QEvent, QObject, QPointF, Qt, Signal
-from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
-from qtpy.QtWidgets import QWidget
+from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_hogseg.ui.cells import Cells
 from napari_hogseg.ui.live import on_gui_thread
@@ -95,6 +95,12 @@ class RegionLasso(QWidget):
         self.update()
         if self._frame == self._frame_now():
             self.drawn.emit(outline)
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Give it to the canvas, which is as large; ignored, it would not get there."""
+        canvas = self.parentWidget()
+        if event is not None and canvas is not None:
+            QApplication.sendEvent(canvas, event)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
         """Esc ends it; all other keys are the canvas' own."""

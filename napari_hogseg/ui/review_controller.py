@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics.protocols import DEFAULT
 from napari_hogseg.session.annotations import AnnotationStore, CorrectionExport, session_folder
 from napari_hogseg.session.clips import Clip, open_clip
+from napari_hogseg.ui.canvas_access import while_window_lasts
 from napari_hogseg.ui.fitted_view import FittedView
 from napari_hogseg.ui.keys import KeyMap
 from napari_hogseg.ui.labels import EditableMasks
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from napari_hogseg.ui.looks import MaskLook
 
 _LOG = logging.getLogger(__name__)
-#: What napari raises where Qt has deleted its window already.
-WINDOW_IS_GONE = (RuntimeError, ValueError, LookupError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +215,7 @@ class ReviewController(QObject):
         self.session = self._opening = None
 
     def _remove_layers(self) -> None:
-        with suppress(*WINDOW_IS_GONE):
+        with while_window_lasts():
             self.layers.close_truth()
             self.layers.close()
 
@@ -475,13 +473,13 @@ class ReviewController(QObject):
         self.closing.emit()
         self.keys.close()
         session = self.session or self._opening
-        with suppress(*WINDOW_IS_GONE):
+        with while_window_lasts():
             self.viewer.dims.events.current_step.disconnect(self._on_step)
             self.viewer.mouse_double_click_callbacks[:] = self._zooms
             self.grid.close()
             self.view.close()
             self.stage.close()
-        self._end_live()
+            self._end_live()
         if window_may_go:
             QTimer.singleShot(0, partial(ReviewController._remove_layers, self))  # holds it
         else:

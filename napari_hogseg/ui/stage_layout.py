@@ -6,7 +6,6 @@ its panels go: a hidden one leaves no hole. Which panels there are is `panels`' 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -204,14 +203,15 @@ class StageLayout(QObject):
             self.strip.show_panels(small, frame)
 
     def _listen(self, painted: PaintedPanels) -> None:
-        painted.pointed.connect(partial(self._on_pointed, painted))
+        painted.pointed.connect(self._on_pointed)
         painted.pressed.connect(self._on_pressed)
         painted.wanted.connect(self._on_wanted)
 
-    def _on_pointed(self, painted: PaintedPanels, key: str | None) -> None:
+    def _on_pointed(self, key: str | None) -> None:
         self.pointed = key
-        if key is None and painted.has_cursor:  # Qt 6 may tell the canvas first where the mouse is now
-            self.set_cross(None)
+        painted = [one for one in (self.cover, self.strip) if one is not None]
+        if key is None and any(one.has_cursor for one in painted):  # else the canvas has the mouse: Qt 6 may
+            self.set_cross(None)  # tell it so before these are left
 
     def _on_pressed(self, key: str) -> None:
         layer, layers = self._controller.truth_layer, self._controller.layers

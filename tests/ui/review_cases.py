@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -170,3 +171,13 @@ def drag(case, points):
         QTest.qWait(20)
     QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, points[-1])
     QTest.qWait(30)
+
+
+def drag_on(widget, points, *, release=True):
+    """Drag over a widget of ours; QTest alone moves without the button."""
+    left, no_key = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    QTest.mousePress(widget, left, no_key, points[0])
+    for point in points[1:]:
+        QApplication.sendEvent(widget, QMouseEvent(QEvent.Type.MouseMove, QPointF(point), left, left, no_key))
+    if release:
+        QTest.mouseRelease(widget, left, no_key, points[-1])

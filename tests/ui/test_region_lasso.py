@@ -6,22 +6,18 @@ import json
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
-from review_cases import canvas_of, settle
+from review_cases import canvas_of, drag_on, settle
 
 from napari_hogseg.session.ledger import LEDGER_FILE
 from napari_hogseg.ui.cells import Cells
 from napari_hogseg.ui.mending_section import NO_REGION
 from napari_hogseg.ui.region_lasso import RegionLasso
 
-LEFT, NO_BUTTON, NO_KEY = (
-    Qt.MouseButton.LeftButton,
-    Qt.MouseButton.NoButton,
-    Qt.KeyboardModifier.NoModifier,
-)
+LEFT, NO_KEY = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 OUTLINE = ((20, 30), (20, 80), (60, 80), (60, 30), (22, 30))
 
 
@@ -34,14 +30,6 @@ def points_in(review, key, places):
     found = [cells.on_canvas(cell, place) for place in places]
     assert None not in found
     return [QPoint(round(x), round(y)) for y, x in found]
-
-
-def draw(lasso, points, *, release=True):
-    QTest.mousePress(lasso, LEFT, NO_KEY, points[0])
-    for point in points[1:]:
-        QApplication.sendEvent(lasso, QMouseEvent(QEvent.Type.MouseMove, QPointF(point), LEFT, LEFT, NO_KEY))
-    if release:
-        QTest.mouseRelease(lasso, LEFT, NO_KEY, points[-1])
 
 
 @pytest.fixture
@@ -62,7 +50,7 @@ def test_inside_the_outline_the_prediction_is_taken_over(ready, key):
     QTest.keyClick(canvas, Qt.Key.Key_J, Qt.KeyboardModifier.ShiftModifier)
     assert section.lasso is not None
     assert section.of_region.isChecked()
-    draw(section.lasso, points_in(review, key, OUTLINE))
+    drag_on(section.lasso, points_in(review, key, OUTLINE))
 
     after = session.store.mask(0)
     inside = np.s_[24:56, 34:76]
@@ -93,7 +81,7 @@ def test_in_a_swipe_and_beside_the_strip(ready):
         settle(review)
         before = store.mask(0).copy()
         QTest.mouseClick(section.of_region, LEFT)
-        draw(section.lasso, points_in(review, "truth", OUTLINE))
+        drag_on(section.lasso, points_in(review, "truth", OUTLINE))
         prediction = review.controller.session.live.predicted_class_ids
         np.testing.assert_array_equal(store.mask(0)[24:56, 34:76], prediction[24:56, 34:76])
         review.controller.truth_layer.undo()
@@ -108,9 +96,9 @@ def test_no_outline_another_frame_and_another_clip(ready, clip_folder):
     before = store.mask(0).copy()
     section.draw_region()
     points = points_in(review, "truth", OUTLINE)
-    draw(section.lasso, points[:1])
+    drag_on(section.lasso, points[:1])
     assert section.note.text() == NO_REGION
-    draw(section.lasso, points, release=False)
+    drag_on(section.lasso, points, release=False)
     assert section.lasso._line
     review.goto(1)
     QTest.mouseRelease(section.lasso, LEFT, NO_KEY, points[-1])
@@ -122,6 +110,34 @@ def test_no_outline_another_frame_and_another_clip(ready, clip_folder):
     assert section.lasso.size() == canvas_of(review).size()
     review.open(clip_folder)
     assert section.lasso is None
+
+
+def test_wheel_and_hovering_mouse_are_the_canvas_own(ready):
+    review, section = ready, ready.dock.mending
+    camera, canvas = review.viewer.scene.camera, canvas_of(review)
+    section.draw_region()
+    (point,) = points_in(review, "prediction", [(40, 60)])
+    review.wait(
+        lambda: (
+            QTest.mouseMove(section.lasso, point)
+            or np.abs(np.array(review.viewer.cursor.position[-2:]) - (40, 60)).max() < 1
+        )
+    )
+    before = camera.zoom
+    at, everywhere = QPointF(point), QPointF(canvas.mapToGlobal(point))
+    turn = QWheelEvent(
+        at,
+        everywhere,
+        QPoint(),
+        QPoint(0, 120),
+        Qt.MouseButton.NoButton,
+        NO_KEY,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(section.lasso, turn)
+    review.wait(lambda: camera.zoom > before)
+    section.draw_region()
 
 
 def test_a_dock_that_is_closed_leaves_the_canvas_free(ready):

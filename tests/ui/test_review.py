@@ -461,6 +461,7 @@ def test_closing_the_dock_closes_the_review(review, clip_folder, qtbot):
     review.viewer.window.remove_dock_widget(review.dock)
     review.dock.deleteLater()
     qtbot.waitUntil(lambda: store.unsaved_frames == ())
+    qtbot.waitUntil(lambda: review.viewer.layers == [])
     qtbot.waitUntil(lambda: "hogseg-mask-writer" not in [thread.name for thread in threading.enumerate()])
 
 

@@ -120,7 +120,7 @@ def test_display_rotation_is_applied(tmp_path, turn, num_quarters) -> None:
 
 
 def test_a_frame_that_is_done_with_is_freed_at_once(tmp_path) -> None:
-    """Decoded pictures caught in a reference cycle wait for the cycle collector: 1 GiB of them at 1080p."""
+    """Decoded pictures caught in a reference cycle wait for the cycle collector, hundreds of them."""
     video = Video(write_video(tmp_path / "freed.mp4", num_frames=60), cache_bytes=1)
     gc.collect()
     gc.disable()
