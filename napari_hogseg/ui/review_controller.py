@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_hogseg.io.errors import InputError
 from napari_hogseg.metrics.protocols import DEFAULT
 from napari_hogseg.session.annotations import AnnotationStore, CorrectionExport, session_folder
 from napari_hogseg.session.clips import Clip, open_clip
-from napari_hogseg.ui.canvas_access import while_window_lasts
+from napari_hogseg.ui.canvas_access import canvas_widget, while_window_lasts
 from napari_hogseg.ui.fitted_view import FittedView
 from napari_hogseg.ui.keys import KeyMap
 from napari_hogseg.ui.labels import EditableMasks
@@ -117,6 +119,8 @@ class ReviewController(QObject):
         self.keys = KeyMap(viewer, self.preferences.keys, self)
         self.hog = self.preferences.hog
         self._closed = False
+        canvas = canvas_widget(viewer)
+        self._window = None if canvas is None else weakref.ref(canvas.window())
         self.grid = PanelGrid(viewer, self)
         self.grid.closed.connect(self.panel_closed.emit)
         self.layers = ReviewLayers(viewer, self.grid, self)
@@ -213,11 +217,6 @@ class ReviewController(QObject):
                 session.live.close()
                 session.live.deleteLater()
         self.session = self._opening = None
-
-    def _remove_layers(self) -> None:
-        with while_window_lasts():
-            self.layers.close_truth()
-            self.layers.close()
 
     # --- model ------------------------------------------------------------------------------------
 
@@ -461,12 +460,13 @@ class ReviewController(QObject):
         """Whether `close` was called."""
         return self._closed
 
-    def close(self, *, window_may_go: bool = False) -> bool:
-        """Save what is pending and end all threads; True if everything is saved. Safe to call twice.
+    def _has_window(self) -> bool:
+        """Tell whether layers may go: napari would build a slider in a window that Python is deleting."""
+        window = None if self._window is None else self._window()
+        return self._window is None or (window is not None and isalive(window))
 
-        Where the whole window may be on its way out (a script that ends), the layers go a turn of the event
-        loop later, if there is one: napari would make widgets in a window that is being destroyed, and crash.
-        """
+    def close(self) -> bool:
+        """Save what is pending and end all threads; True if everything is saved. Safe to call twice."""
         if self._closed:
             return True
         self._closed = True
@@ -480,10 +480,9 @@ class ReviewController(QObject):
             self.view.close()
             self.stage.close()
             self._end_live()
-        if window_may_go:
-            QTimer.singleShot(0, partial(ReviewController._remove_layers, self))  # holds it
-        else:
-            self._remove_layers()
+            if self._has_window():
+                self.layers.close_truth()
+                self.layers.close()
         for channel in (self._clips, self._stores, self._models):
             channel.close()
         if session is None:

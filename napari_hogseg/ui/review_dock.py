@@ -360,7 +360,7 @@ def notice(state: LiveState, *, has_model: bool, waiting: bool) -> str:
 
 
 def _close(controller: ReviewController, _object: object = None) -> None:
-    controller.close(window_may_go=True)
+    controller.close()
 
 
 def go_to_corrected(controller: ReviewController, direction: int) -> None:
