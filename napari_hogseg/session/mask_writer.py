@@ -100,6 +100,7 @@ class MaskWriter:
         self._error: InputError | None = None
         self._attempt = 0  # of the newest step
         self._failed_attempt = 0
+        self._flushed_from = 0
         self._hurry = False
         self._busy = False
         self._closed = False
@@ -158,7 +159,7 @@ class MaskWriter:
             self._hurry, self._error = True, None
             self._clock.log_not_before = 0.0
             # What is being tried now may fail of what has just been put right: only later failures count.
-            under_way = self._attempt
+            under_way = self._flushed_from = self._attempt
             self._wake.notify_all()
             while (
                 (self._clock.dirty or self._clock.chore is not None or self._busy)
@@ -286,6 +287,8 @@ class MaskWriter:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         with self._wake:
             self._failed_attempt = self._attempt
+            if self._attempt > self._flushed_from:
+                self._hurry = False  # the flush has its answer: no try after try until it wakes
             self._error = InputError(
                 f"Corrections could not be saved: {reason}",
                 where=f"frame {frame_index}",

@@ -16,10 +16,11 @@ class _Disk:
     def __init__(self):
         self.full = True
         self.entered, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
-        self.saved = []
+        self.saved, self.num_tries = [], 0
 
     def commit(self, frame_index, _mask):
         full = self.full
+        self.num_tries += 1
         self.entered.release()
         assert self.go_on.acquire(timeout=10)
         if full:
@@ -55,5 +56,6 @@ def test_a_flush_tells_its_own_failure_without_waiting_for_the_time_limit():
     writer.touch(3, logged=True)
     assert not writer.flush(60.0)
     assert "No space left" in str(writer.error)
+    assert disk.num_tries <= 2  # by itself, and for the flush: a full disk is not hammered
     disk.full = False
     assert writer.close(5.0)
